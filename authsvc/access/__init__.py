@@ -1,0 +1,1 @@
+"""Database ACLs, and which request needs which database."""

@@ -1,0 +1,1 @@
+"""The eight steps from a presented certificate to a verdict."""

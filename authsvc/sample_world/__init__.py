@@ -1,0 +1,1 @@
+"""The sample world: a small company, its certificates, and servers on loopback to try everything."""

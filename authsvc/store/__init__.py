@@ -1,0 +1,1 @@
+"""The write side of the primary directory: schema, migrations, people, groups, ACLs."""

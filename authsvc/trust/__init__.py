@@ -1,0 +1,1 @@
+"""Certification path, client profile and revocation."""

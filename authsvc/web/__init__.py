@@ -1,0 +1,1 @@
+"""Listeners, the sub-request route, the JSON API, responses."""

@@ -1,0 +1,72 @@
+"""The `Directory` protocol: what every kind of directory must be able to answer, and how.
+
+The contract, held by one test suite over all kinds:
+
+* Answers are complete or not given. A lookup that matches more than `limit` entries says so (`LookUp.exceeded`) and
+  returns none of them; it never returns a part.
+* A directory that cannot answer raises a `DirectoryFault`; it never returns "nothing" instead. A value in one entry
+  that cannot be read is a `DirectoryAnswerMalformed`, except a stored certificate, which is handed on as bytes.
+* A look-up returns every entry that matches, disabled ones too; it never decides. Comparison follows
+  `directory_assistance.dn` (case-ignore, RFC 4518), whatever the server does.
+* `deadline` is in seconds of the monotonic clock; no call outlives it by more than one operation's time-out.
+* Calls may come from several threads at once.
+* Implementations never write.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from directory_assistance.candidates import Candidate
+from directory_assistance.dn import MemberReference, Name
+from directory_assistance.entry import Entry, Group
+
+__all__ = ["Directory", "LookUp", "PrimaryDirectory"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUp:
+    """What a directory found for one candidate.
+
+    `asked` is the question as the directory received it (an RFC 4515 filter, an SQL condition in words), for the
+    trace. `supported` is False where this kind of directory cannot ask for such a candidate at all.
+    INVARIANT: `exceeded` implies `entries` is empty.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    asked: str = ""
+    exceeded: bool = False
+    supported: bool = True
+
+
+class Directory(Protocol):
+    """A source of entries and groups; see the module's contract."""
+
+    @property
+    def domain(self) -> str:
+        """The domain this directory serves."""
+        ...
+
+    def find_entries(self, candidate: Candidate, *, limit: int, deadline: float) -> LookUp:
+        """Find the entries that a candidate names, at most `limit`."""
+        ...
+
+    def find_groups(self, members: Sequence[MemberReference], *, deadline: float) -> tuple[Group, ...]:
+        """Find the groups that list any of `members` as a direct member, sorted by name, of every type."""
+        ...
+
+    def check(self, *, deadline: float) -> None:
+        """Ask the cheapest question that shows the directory answers; raise a `DirectoryFault` if it does not."""
+        ...
+
+    def close(self) -> None:
+        """Release connections; the directory is not used afterwards."""
+        ...
+
+
+class PrimaryDirectory(Directory, Protocol):
+    """The primary directory: it also knows which names are taken (semantics: nobody borrows a primary name)."""
+
+    def holds_name(self, name: Name, *, deadline: float) -> bool:
+        """Whether any person (alias included) or any group of the directory has this name."""
+        ...
