@@ -70,3 +70,7 @@ class PrimaryDirectory(Directory, Protocol):
     def holds_name(self, name: Name, *, deadline: float) -> bool:
         """Whether any person (alias included) or any group of the directory has this name."""
         ...
+
+    def holds_group(self, name: str, *, deadline: float) -> bool:
+        """Whether a group of the directory has this plain name, whatever its type."""
+        ...

@@ -43,10 +43,14 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denied:
-    """Access is refused. `identity` is given where it is known (403), for the audit record, never as a header."""
+    """Access is refused. `identity` is given where it is known (403), for the audit record, never as a header.
+
+    `step` is the one of the eight that refused; `detail` says what was expected and found, for administrators.
+    """
 
     reason: Reason
     detail: str
+    step: str
     identity: Identity | None = None
     access: EffectiveAccess | None = None
     certificate: VerifiedCertificate | None = None
@@ -62,6 +66,7 @@ class Undecided:
 
     reason: Reason
     detail: str
+    step: str
     certificate: VerifiedCertificate | None = None
     trace: tuple[TraceLine, ...] = ()
 

@@ -1,0 +1,56 @@
+# Two commands do everything on a fresh Debian or Ubuntu: `make run` and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+WORLD ?= world
+PORT ?= 9440
+
+.PHONY: help install servers run test test-long check format lock openapi benchmark mutate clean
+
+help:                ## what each target does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+install: .venv/installed  ## the environment in .venv, from the lock file
+
+.venv/installed: requirements.lock pyproject.toml
+	@.ci/install-packages python3 python3-venv -- "$(PYTHON) -c 'import ensurepip'"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+servers:             ## the servers that the sample world and the tests start: slapd, nginx
+	@.ci/install-packages slapd ldap-utils nginx curl openssl -- "test -x /usr/sbin/slapd && test -x /usr/bin/ldapsearch && test -x /usr/sbin/nginx && command -v curl openssl"
+
+run: install servers  ## the sample world on loopback: every story with its curl line, until Ctrl-C
+	$(BIN)/authsvc demo $(WORLD) --port $(PORT)
+
+test: install servers  ## every test but the long ones
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: install servers  ## the tests that take minutes
+	$(BIN)/python -m pytest -m long
+
+check: install       ## format, lint, types, import contracts, OpenAPI equality
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/authsvc openapi | diff - openapi.yaml
+
+format: install      ## format and repair what lint can repair
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: install        ## the lock file anew, from pyproject.toml
+	$(BIN)/pip-compile --quiet --all-extras --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	  --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
+
+openapi: install     ## openapi.yaml anew, from the application
+	$(BIN)/authsvc openapi > openapi.yaml
+
+benchmark: install servers  ## the figures of benchmarks/, measured here and now
+	$(BIN)/python benchmarks/auth.py
+
+clean:               ## what the other targets made
+	rm -rf .venv $(WORLD) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

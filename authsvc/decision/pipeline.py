@@ -1,0 +1,355 @@
+"""The eight steps from a presented certificate to a verdict. This module is the product; the rest serves it.
+
+    1 present     what was presented                    -> a presented certificate, or none
+    2 verify      certification path, our profile       -> a verified certificate
+    3 revocation  of every certificate of the path      -> evidence
+    4 name        the names the certificate asserts     -> candidates        } in
+    5 search      directory after directory             -> one bound entry   } directory_assistance.search
+    6 identify    name for ACLs, groups                 -> an identity
+    7 decide      database ACL and requirement          -> effective access
+    8 answer                                            -> a verdict
+
+Invariants:
+
+* One clock reading and one snapshot per request; nothing here reads a clock, a file or a setting.
+* A fault is never an answer: it becomes `Undecided`, here and nowhere else, and carries no identity.
+* Every way out is a `return` of a verdict; `Allowed` is built in three places, each with its subject.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from authsvc.access.acl import Database, EffectiveAccess, explicit_names, full_access, resolve_access, unmet_requirement
+from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarget, Target
+from authsvc.decision.ports import Databases, StoreFault
+from authsvc.decision.request import DecisionRequest
+from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
+from authsvc.presented.presentation import (
+    NoCertificate,
+    PresentedCertificate,
+    RejectedByFrontEnd,
+    UnreadableCertificate,
+)
+from authsvc.reason import Reason
+from authsvc.trust.anchors import TrustStore
+from authsvc.trust.path import PathRefusal, VerifiedCertificate, verify_path
+from authsvc.trust.revocation import (
+    RevocationEvidence,
+    RevocationRefusal,
+    RevocationSnapshot,
+    RevocationUndecided,
+    check_revocation,
+)
+from directory_assistance.dn import Name
+from directory_assistance.domains import DirectoryAssistance
+from directory_assistance.entry import Identity
+from directory_assistance.errors import DirectoryFault, ExpansionLimitExceeded
+from directory_assistance.identify import denying_group_of, identify
+from directory_assistance.search import NoMatch, SearchRefusal, SearchRequest, search
+from directory_assistance.trace import TraceRecorder
+
+__all__ = ["DIRECTORY_DATABASE", "Moment", "Policy", "Snapshot", "decide"]
+
+DIRECTORY_DATABASE = "directory"
+"""The built-in database that governs administration; its ACL sees only primary identities and primary groups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The service's own settings that change a decision.
+
+    `deny_access`: names of primary groups whose members are refused. `full_access_administrators`: names of primary
+    identities that bypass ACLs. `anonymous_without_entry`: a valid certificate without an entry counts as none.
+    `allowed_lifetime`, `refused_lifetime`: the longest life of a cached verdict.
+    """
+
+    deny_access: tuple[str, ...] = ()
+    full_access_administrators: frozenset[Name] = frozenset()
+    anonymous_without_entry: bool = False
+    clock_skew: timedelta = timedelta(0)
+    allowed_lifetime: timedelta = timedelta(seconds=60)
+    refused_lifetime: timedelta = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything a decision reads, as one immutable value: swapped as a whole, never changed."""
+
+    trust: TrustStore
+    revocation: RevocationSnapshot
+    assistance: DirectoryAssistance
+    databases: Databases
+    policy: Policy
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The one clock reading of a request: `now` in UTC, and the deadline in monotonic seconds."""
+
+    now: datetime
+    deadline: float
+
+
+def decide(
+    request: DecisionRequest,
+    snapshot: Snapshot,
+    moment: Moment,
+    trace: TraceRecorder,
+    *,
+    exhaustive: bool = False,
+) -> Verdict:
+    """Decide a request: the eight steps.
+
+    Args:
+        request: what is presented and what is wanted.
+        snapshot: trust, directories, databases and policy, as they are now.
+        moment: the clock reading.
+        trace: collects what was looked at.
+        exhaustive: search on after a hit and warn of a second owner (`explain`); never changes the verdict.
+
+    Returns:
+        A verdict; every fault of a directory or the store is `Undecided`.
+
+    """
+    return _Decision(request, snapshot, moment, trace, exhaustive=exhaustive).run()
+
+
+class _Decision:
+    """One run of the eight steps; holds what is known so far, for the verdict to carry."""
+
+    def __init__(
+        self,
+        request: DecisionRequest,
+        snapshot: Snapshot,
+        moment: Moment,
+        trace: TraceRecorder,
+        *,
+        exhaustive: bool,
+    ) -> None:
+        self._request = request
+        self._snapshot = snapshot
+        self._moment = moment
+        self._trace = trace
+        self._exhaustive = exhaustive
+        self._certificate: VerifiedCertificate | None = None
+        self._revocation: RevocationEvidence | None = None
+        self._identity: Identity | None = None
+        self._notes: list[str] = []
+
+    def run(self) -> Verdict:
+        target = self._request.target
+        if isinstance(target, RefusedTarget) and target.reason is Reason.BAD_REQUEST:
+            return self._denied(Reason.BAD_REQUEST, target.problem)
+        try:
+            return self._steps(target)
+        except ExpansionLimitExceeded as fault:
+            return self._undecided(Reason.EXPANSION_LIMIT, str(fault))
+        except DirectoryFault as fault:
+            return self._undecided(Reason.DIRECTORY_UNAVAILABLE, str(fault))
+        except StoreFault as fault:
+            return self._undecided(Reason.STORE_UNAVAILABLE, str(fault))
+
+    def _steps(self, target: Target) -> Verdict:
+        match self._request.presentation:  # step 1: present
+            case NoCertificate():
+                return self._decide_without_identity(target, "no certificate was presented")
+            case UnreadableCertificate(problem=problem):
+                return self._denied(Reason.CERTIFICATE_UNREADABLE, problem, step="present")
+            case RejectedByFrontEnd(problem=problem):
+                return self._denied(Reason.CERTIFICATE_UNTRUSTED, problem, step="present")
+            case PresentedCertificate() as presented:
+                self._trace.note("present", presented.digest.hex()[:16], "a certificate was presented")
+        refused = self._verify(presented) or self._find_identity()  # steps 2 to 6
+        if refused is not None:
+            unknown = isinstance(refused, Denied) and refused.reason is Reason.NO_ENTRY
+            if unknown and self._snapshot.policy.anonymous_without_entry and self._request.front_end.anonymous:
+                self._notes.append("a valid certificate without an entry counts as no certificate")
+                return self._decide_without_identity(target, "the certificate has no entry in any directory")
+            return refused
+        return self._decide_access(target)  # steps 7 and 8
+
+    def _verify(self, presented: PresentedCertificate) -> Denied | Undecided | None:
+        """Steps 2 and 3: path, profile, revocation."""
+        snapshot, front_end = self._snapshot, self._request.front_end
+        verified = verify_path(
+            presented,
+            snapshot.trust,
+            front_end=front_end.name,
+            now=self._moment.now,
+            clock_skew=snapshot.policy.clock_skew,
+            accept_expired=front_end.accept_expired,
+        )
+        if isinstance(verified, PathRefusal):
+            return self._denied(verified.reason, verified.detail, step="verify")
+        self._certificate = verified
+        self._trace.note("verify", f"anchor {verified.anchor_id}", f"path of {len(verified.path)} certificates")
+        if verified.expired_accepted:
+            self._notes.append("expired, accepted by insecure_accept_expired")
+        match check_revocation(verified, snapshot.revocation, now=self._moment.now):
+            case RevocationRefusal() as refusal:
+                return self._denied(refusal.reason, refusal.detail, step="revocation")
+            case RevocationUndecided() as undecided:
+                return self._undecided(undecided.reason, undecided.detail, step="revocation")
+            case RevocationEvidence() as evidence:
+                self._revocation = evidence
+                self._trace.note("revocation", evidence.source or "no source", evidence.status.value)
+        return None
+
+    def _find_identity(self) -> Denied | None:
+        """Steps 4 to 6: candidates, search, identity."""
+        assert self._certificate is not None
+        snapshot, deadline = self._snapshot, self._moment.deadline
+        outcome = search(
+            snapshot.assistance,
+            SearchRequest(
+                names=self._certificate.names,
+                anchor_id=self._certificate.anchor_id,
+                deadline=deadline,
+                reserved_names=snapshot.policy.full_access_administrators | self._administrators(),
+                exhaustive=self._exhaustive,
+            ),
+            self._trace,
+        )
+        if isinstance(outcome, NoMatch):
+            step = "name" if outcome.refusal is SearchRefusal.NO_USABLE_NAME else "search"
+            return self._denied(Reason(outcome.refusal.value), outcome.detail, step=step)
+        self._notes.extend(outcome.warnings)
+        denying = denying_group_of(snapshot.assistance, outcome, snapshot.policy.deny_access, deadline=deadline)
+        if denying is not None:
+            return self._denied(Reason.DENY_GROUP, f"a member of the deny group `{denying}`", step="identify")
+        self._identity = identify(snapshot.assistance, outcome, deadline=deadline, trace=self._trace)
+        return None
+
+    def _administrators(self) -> frozenset[Name]:
+        """Return the names with an explicit entry in the ACL of `directory`: nobody outside the primary may bear one."""
+        database = self._snapshot.databases.find(DIRECTORY_DATABASE)
+        if database is None:
+            raise StoreFault(f"the built-in database `{DIRECTORY_DATABASE}` is missing: has the schema been migrated?")
+        return explicit_names(database)
+
+    def _decide_access(self, target: Target) -> Verdict:
+        """Step 7 for an identity."""
+        assert self._identity is not None
+        match target:
+            case IdentityTarget():
+                return self._allowed(Reason.ALLOWED_IDENTITY, None)
+            case RefusedTarget(problem=problem):
+                return self._denied(Reason.DATABASE_UNKNOWN, problem, step="decide")
+            case DatabaseTarget():
+                database = self._snapshot.databases.find(target.database)
+        if database is None:
+            return self._denied(Reason.DATABASE_UNKNOWN, f"no database `{target.database}`", step="decide")
+        primary_only = database.name == DIRECTORY_DATABASE
+        administrator = (
+            self._identity.primary and self._identity.name in self._snapshot.policy.full_access_administrators
+        )
+        access = (
+            full_access(database)
+            if administrator
+            else resolve_access(database, self._identity, primary_only=primary_only)
+        )
+        refused = self._refuse_access(database, access, target)
+        if refused is not None:
+            return refused
+        return self._allowed(Reason.ALLOWED_FULL_ACCESS if administrator else Reason.ALLOWED, access)
+
+    def _refuse_access(self, database: Database, access: EffectiveAccess, target: DatabaseTarget) -> Denied | None:
+        self._note_access(database, access)
+        unmet = unmet_requirement(access, target.requirement)
+        if unmet is not None:
+            detail = (
+                f"{target.requirement} is required in `{database.name}`, and {access.level.label} is what "
+                f"{', '.join(f'`{entry}`' for entry in access.entries)} gives"
+            )
+            return self._denied(unmet, detail, step="decide", access=access)
+        if database.require_tls and not self._over_tls():
+            where = f": use {self._request.https_url}" if self._request.https_url else ""
+            return self._denied(
+                Reason.TLS_REQUIRED, f"`{database.name}` is served over TLS only{where}", step="decide", access=access
+            )
+        return None
+
+    def _decide_without_identity(self, target: Target, why: str) -> Verdict:
+        """Step 7 for a request without a certificate: the Anonymous entry, else -Default-.
+
+        Falls to `certificate_missing` wherever anonymous access is not given, so that the client may present one.
+        """
+        self._trace.note("present", "certificate", why)
+        self._certificate = None
+        if not self._request.front_end.anonymous:
+            return self._denied(Reason.CERTIFICATE_MISSING, f"{why}, and this front end asks for one")
+        match target:
+            case IdentityTarget():
+                return self._denied(Reason.CERTIFICATE_MISSING, f"{why}, and an identity is asked for")
+            case RefusedTarget(problem=problem):
+                return self._denied(Reason.DATABASE_UNKNOWN, problem, step="decide")
+            case DatabaseTarget():
+                database = self._snapshot.databases.find(target.database)
+        if database is None:
+            return self._denied(Reason.DATABASE_UNKNOWN, f"no database `{target.database}`", step="decide")
+        access = resolve_access(database, None, primary_only=database.name == DIRECTORY_DATABASE)
+        refused = self._refuse_access(database, access, target)
+        if refused is not None and refused.reason is not Reason.TLS_REQUIRED:
+            return self._denied(Reason.CERTIFICATE_MISSING, f"{why}, and {refused.detail}", step="decide")
+        if refused is not None:
+            return refused
+        return self._allowed(Reason.ALLOWED_ANONYMOUS, access)
+
+    def _over_tls(self) -> bool:
+        """Whether the original request arrived over TLS; where nobody says, only if it carries a certificate."""
+        if self._request.over_tls is None:
+            return isinstance(self._request.presentation, PresentedCertificate)
+        return self._request.over_tls
+
+    def _note_access(self, database: Database, access: EffectiveAccess) -> None:
+        entries = ", ".join(access.entries) or "-"
+        self._trace.note(
+            "decide", f"{database.name}: {access.decided_by.value}", f"{access.level.label} by {entries}"
+        )
+
+    def _allowed(self, reason: Reason, access: EffectiveAccess | None) -> Allowed:
+        """Step 8, the only builder of `Allowed`."""
+        self._trace.note("answer", reason.value, "allowed")
+        return Allowed(
+            reason=reason,
+            identity=self._identity,
+            access=access,
+            certificate=self._certificate,
+            revocation=self._revocation if self._certificate is not None else None,
+            valid_until=self._valid_until(self._snapshot.policy.allowed_lifetime),
+            notes=tuple(self._notes),
+            trace=self._trace.lines,
+        )
+
+    def _denied(
+        self, reason: Reason, detail: str, *, step: str = "answer", access: EffectiveAccess | None = None
+    ) -> Denied:
+        self._trace.note(step, reason.value, detail)
+        return Denied(
+            reason=reason,
+            detail=detail,
+            step=step,
+            identity=self._identity,
+            access=access,
+            certificate=self._certificate,
+            revocation=self._revocation,
+            valid_until=self._valid_until(self._snapshot.policy.refused_lifetime),
+            notes=tuple(self._notes),
+            trace=self._trace.lines,
+        )
+
+    def _undecided(self, reason: Reason, detail: str, *, step: str = "answer") -> Undecided:
+        self._trace.note(step, reason.value, detail)
+        return Undecided(
+            reason=reason, detail=detail, step=step, certificate=self._certificate, trace=self._trace.lines
+        )
+
+    def _valid_until(self, lifetime: timedelta) -> datetime:
+        """Return what bounds a cached verdict: the earliest of its own life, the path's end and the next update."""
+        bounds = [self._moment.now + lifetime]
+        if self._certificate is not None:
+            bounds.append(self._certificate.not_after)
+        if self._revocation is not None and self._revocation.next_update is not None:
+            bounds.append(self._revocation.next_update)
+        return min(bounds)

@@ -1,0 +1,138 @@
+"""From a match to an identity: the name for ACLs, mail, and groups with their origin (semantics: Identity)."""
+
+from collections.abc import Iterable
+
+from directory_assistance.domains import DirectoryAssistance, GroupAuthorization, PrimaryDomain, SecondaryDomain
+from directory_assistance.dn import Name, prepare
+from directory_assistance.entry import GroupMembership, Identity
+from directory_assistance.groups import (
+    FoundGroup,
+    expand_groups,
+    find_denying_group,
+    is_usable_group_name,
+    references_of,
+)
+from directory_assistance.search import Match
+from directory_assistance.trace import TraceRecorder
+
+__all__ = ["denying_group_of", "identify"]
+
+
+def identify(assistance: DirectoryAssistance, match: Match, *, deadline: float, trace: TraceRecorder) -> Identity:
+    """Make an identity of a match.
+
+    1. Groups of the primary, for everybody, by the name for ACLs.
+    2. Groups of each domain with `group_authorization`: `own` about the people found in it, `all` about everybody.
+    3. Mail: of the primary always, of another domain only inside its `mail_domains`.
+
+    Raises:
+        DirectoryFault: a directory whose groups count did not answer, whatever its `on_unavailable` says: a missing
+            group can raise access as well as lower it.
+
+    """
+    memberships: list[GroupMembership] = []
+    for domain in (assistance.primary, *assistance.domains):
+        if not _counts(domain, match):
+            continue
+        hits = expand_groups(
+            domain.directory,
+            references_of([_listed_name(domain, match)]),
+            counts=lambda kind: kind.counts_for_acls,
+            limits=domain.expansion,
+            deadline=deadline,
+        )
+        memberships.extend(_memberships(assistance, domain, hits, deadline=deadline))
+        shown = ", ".join(hit.group.name for hit in hits) or "none"
+        trace.note("identify", f"{domain.domain}: groups", shown)
+    primary = isinstance(match.domain, PrimaryDomain)
+    return Identity(
+        name=match.name,
+        own_name=match.own_name,
+        domain=match.domain.domain,
+        primary=primary,
+        display_name=match.entry.display_name,
+        mail=_mail(match),
+        aliases=match.entry.names[1:],
+        groups=tuple(sorted(memberships, key=lambda group: (prepare(group.qualified_name), group.qualified_name))),
+        found_by=match.found_by.value,
+        bound_by=match.bound_by.value,
+        strength=match.strength,
+    )
+
+
+def denying_group_of(
+    assistance: DirectoryAssistance, match: Match, deny_access: Iterable[str], *, deadline: float
+) -> str | None:
+    """Return the primary's group under `deny_access` that holds this person, or None.
+
+    A member matches by the name for ACLs, by the entry's own name and by any alias.
+
+    Raises:
+        DirectoryFault: the primary did not answer.
+
+    """
+    primary = assistance.primary
+    names: tuple[Name, ...] = tuple(dict.fromkeys((match.name, *match.entry.names)))
+    return find_denying_group(primary.directory, names, deny_access, limits=primary.expansion, deadline=deadline)
+
+
+def _counts(domain: PrimaryDomain | SecondaryDomain, match: Match) -> bool:
+    if isinstance(domain, PrimaryDomain):
+        return True
+    match domain.group_authorization:
+        case GroupAuthorization.NONE:
+            return False
+        case GroupAuthorization.OWN:
+            return domain.enabled and match.domain is domain
+        case GroupAuthorization.ALL:
+            return domain.enabled
+
+
+def _listed_name(domain: PrimaryDomain | SecondaryDomain, match: Match) -> Name:
+    """Return how the groups of a domain list the person: inside its own directory by its own name there."""
+    return match.own_name if match.domain is domain else match.name
+
+
+def _memberships(
+    assistance: DirectoryAssistance,
+    domain: PrimaryDomain | SecondaryDomain,
+    hits: Iterable[FoundGroup],
+    *,
+    deadline: float,
+) -> list[GroupMembership]:
+    primary = isinstance(domain, PrimaryDomain)
+    found: list[GroupMembership] = []
+    for hit in hits:
+        name = hit.group.name
+        if not is_usable_group_name(name):
+            continue
+        # A plain name of a foreign group counts for one domain at most, where the primary defines none of that name;
+        # a name that itself holds an `@` would read as another domain's group.
+        plain = primary or (
+            isinstance(domain, SecondaryDomain)
+            and domain.plain_group_names
+            and "@" not in name
+            and not assistance.primary.directory.holds_group(name, deadline=deadline)
+        )
+        found.append(
+            GroupMembership(
+                name=name,
+                domain=domain.domain,
+                type=hit.group.type,
+                primary=primary,
+                plain=plain,
+                via=hit.via,
+            )
+        )
+    return found
+
+
+def _mail(match: Match) -> str:
+    mails = match.entry.mails
+    if isinstance(match.domain, PrimaryDomain):
+        return mails[0] if mails else ""
+    return next(
+        (mail for mail in mails if mail.rpartition("@")[2].casefold() in match.domain.mail_domains), ""
+    )
+
+

@@ -1,0 +1,444 @@
+"""The search: from the names of a certificate to exactly one entry, in a directory trusted for it, bound to it.
+
+What lives here: which directory is asked when, binding, exactly-one, the trust test on the entry found, the marks of
+revoked certificates, and what ends a search. What does not: how a directory is asked (backends), which candidates a
+certificate yields (`candidates.py`), groups (`groups.py`), and whether the certificate may be trusted at all.
+
+Invariants:
+
+* A `Match` is only made here, after every check; it cannot be built elsewhere.
+* A fault is raised, never turned into "nobody": a later directory must not answer for an earlier one that did not
+  answer, unless that domain says `on_unavailable: skip`, and then the trace says so.
+* Over several candidates and directories the refusal given is the first in the order of `SearchRefusal`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from directory_assistance.candidates import (
+    BindBy,
+    Candidate,
+    CandidatePlan,
+    CertificateCandidate,
+    FindBy,
+    MatchPlan,
+    plan_candidates,
+)
+from directory_assistance.certificate_names import CertificateNames, read_stored_certificate
+from directory_assistance.directory import LookUp
+from directory_assistance.dn import Name, is_reserved, read_ldap_dn, render_name
+from directory_assistance.domains import (
+    Ambiguity,
+    DirectoryAssistance,
+    OnUnavailable,
+    PrimaryDomain,
+    SecondaryDomain,
+    order_domains,
+)
+from directory_assistance.entry import Entry, Strength
+from directory_assistance.errors import DirectoryAnswerMalformed, DirectoryUnavailable, NameSyntaxError, shorten
+from directory_assistance.naming import most_specific_match, render_rule
+from directory_assistance.trace import TraceRecorder
+
+__all__ = ["Match", "NoMatch", "SearchOutcome", "SearchRefusal", "SearchRequest", "search"]
+
+_SEAL = object()
+_UNIQUE_LIMIT = 2
+"""Entries asked for where the fact is unique: enough to see that it is not."""
+
+AnyDomain = PrimaryDomain | SecondaryDomain
+
+
+class SearchRefusal(StrEnum):
+    """Why no entry was found, in the order of precedence; the values are reason codes."""
+
+    CERTIFICATE_REVOKED = "certificate_revoked"
+    NO_USABLE_NAME = "no_usable_name"
+    AMBIGUOUS = "ambiguous"
+    ENTRY_DISABLED = "entry_disabled"
+    CERTIFICATE_DIFFERS = "certificate_differs"
+    DOMAIN_NOT_TRUSTED_FOR_NAME = "domain_not_trusted_for_name"
+    NO_ENTRY = "no_entry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """One question to directory assistance.
+
+    `names`: of a certificate whose path was verified. `anchor_id`: the anchor that path ends in, which `issued_by`
+    is held against. `reserved_names`: names that nobody outside the primary may have, beside the primary's own
+    (explicit entries in the ACL of `directory`, full access administrators). `exhaustive`: look on after a hit and
+    report a second owner, without changing the outcome (`explain`). `deadline`: monotonic seconds.
+    """
+
+    names: CertificateNames
+    anchor_id: str
+    deadline: float
+    reserved_names: frozenset[Name] = frozenset()
+    exhaustive: bool = False
+
+
+class Match:
+    """Evidence that exactly one entry, in a directory trusted for its name, is bound to the certificate.
+
+    `name` is the name for ACLs, `own_name` the entry's own; they differ where a name attribute maps it. `rule` is the
+    trusted rule that covers the name, printed, empty for the primary.
+    """
+
+    __slots__ = ("bound_by", "domain", "entry", "found_by", "name", "own_name", "rule", "strength", "warnings")
+
+    def __init__(  # noqa: PLR0913 - evidence is made in one place, with everything it says
+        self,
+        *,
+        seal: object,
+        domain: AnyDomain,
+        entry: Entry,
+        name: Name,
+        found_by: FindBy,
+        bound_by: BindBy,
+        rule: str,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        assert seal is _SEAL, "a Match is only made by search()"
+        self.domain = domain
+        self.entry = entry
+        self.name = name
+        self.own_name = entry.names[0]
+        self.found_by = found_by
+        self.bound_by = bound_by
+        self.strength = _STRENGTH[bound_by]
+        self.rule = rule
+        self.warnings = warnings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoMatch:
+    """No entry, and why; `detail` says what was found and where, for administrators."""
+
+    refusal: SearchRefusal
+    detail: str
+
+
+SearchOutcome = Match | NoMatch
+
+_STRENGTH = {
+    BindBy.CERTIFICATE: Strength.STRONG,
+    BindBy.PUBLIC_KEY: Strength.STRONG,
+    BindBy.SID: Strength.STRONG,
+    BindBy.ISSUER_SERIAL: Strength.STRONG,
+    BindBy.SUBJECT_KEY_ID: Strength.STRONG,
+    BindBy.NAME: Strength.MEDIUM,
+    BindBy.INSECURE_NAME_ONLY: Strength.WEAK,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hit:
+    """A bound entry, before the checks on its name."""
+
+    domain: AnyDomain
+    entry: Entry
+    found_by: FindBy
+
+
+def search(assistance: DirectoryAssistance, request: SearchRequest, trace: TraceRecorder) -> SearchOutcome:
+    """Find the one owner of a verified certificate.
+
+    1. Refuse a certificate whose names cannot be used, or that yields no candidate in any plan.
+    2. Ask the primary whether it holds the certificate marked revoked.
+    3. Ask directory after directory, candidate after candidate; bind what is found.
+    4. The first candidate that yields exactly one bound entry ends the search, when the entry's name is one that its
+       directory is trusted for; then refuse it if it is disabled or has a name that belongs to the primary.
+    5. With `ambiguity: strict`, or to explain, look on for a second owner.
+
+    Args:
+        assistance: the directories.
+        request: the question.
+        trace: where each question and answer is noted.
+
+    Returns:
+        A `Match`, or a `NoMatch` with the first refusal in the order of `SearchRefusal`.
+
+    Raises:
+        DirectoryFault: a directory that had to answer did not. Not checked here: trust, dates and revocation by the CA.
+
+    """
+    return _Search(assistance, request, trace).run()
+
+
+class _Search:
+    """The state of one search: refusals met so far, and questions already answered."""
+
+    def __init__(self, assistance: DirectoryAssistance, request: SearchRequest, trace: TraceRecorder) -> None:
+        self._assistance = assistance
+        self._request = request
+        self._trace = trace
+        self._refusals: list[NoMatch] = []
+        self._answers: dict[tuple[str, Candidate], LookUp] = {}
+
+    def run(self) -> SearchOutcome:
+        names = self._request.names
+        if names.unusable:  # step 1
+            return NoMatch(refusal=SearchRefusal.NO_USABLE_NAME, detail=names.unusable)
+        asked = self._plan()
+        if not any(plan.candidates for _domain, plan in asked):
+            return NoMatch(
+                refusal=SearchRefusal.NO_USABLE_NAME,
+                detail="no way of any match plan yields a candidate for this certificate",
+            )
+        marked = self._find_revoked_mark()  # step 2
+        if marked is not None:
+            return marked
+        hits = self._hits(asked)  # step 3
+        for hit in hits:
+            if isinstance(hit, NoMatch):
+                return hit
+            outcome = self._accept(hit)  # step 4
+            if outcome is None:
+                continue
+            return self._look_on(outcome, hits)  # step 5
+        return self._first_refusal()
+
+    def _plan(self) -> list[tuple[AnyDomain, CandidatePlan]]:
+        """Pair each directory to ask, in order, with its candidates.
+
+        A hierarchical candidate is asked only of the primary and of directories with a trusted rule matching it.
+        """
+        names = self._request.names
+        primary = self._assistance.primary
+        asked: list[tuple[AnyDomain, CandidatePlan]] = [(primary, plan_candidates(primary.plan, names))]
+        for domain, rule in order_domains(self._assistance.domains, names.subject):
+            plan = plan_candidates(domain.plan, names)
+            if rule is None:
+                plan = plan.without(FindBy.SUBJECT, "no trusted rule of this domain matches the subject")
+            asked.append((domain, plan))
+        return asked
+
+    def _find_revoked_mark(self) -> NoMatch | None:
+        """Ask the primary, whatever its plan, whether it holds this certificate marked revoked."""
+        names = self._request.names
+        primary = self._assistance.primary
+        candidate = CertificateCandidate(der=names.der, issuer=names.issuer, serial=names.serial)
+        answer = self._ask(primary, candidate, limit=primary.size_limit)
+        if answer.exceeded:  # among so many owners a mark could hide
+            return NoMatch(
+                refusal=SearchRefusal.AMBIGUOUS,
+                detail=f"more than {primary.size_limit} entries of `{primary.domain}` hold this certificate",
+            )
+        return self._revoked(primary, answer)
+
+    def _revoked(self, domain: AnyDomain, answer: LookUp) -> NoMatch | None:
+        for entry in answer.entries:
+            if any(stored.revoked and stored.der == self._request.names.der for stored in entry.certificates):
+                detail = f"`{_shown(entry)}` in `{domain.domain}` holds this certificate marked revoked"
+                self._trace.note("search", domain.domain, detail)
+                return NoMatch(refusal=SearchRefusal.CERTIFICATE_REVOKED, detail=detail)
+        return None
+
+    def _hits(self, asked: list[tuple[AnyDomain, CandidatePlan]]) -> Iterator[_Hit | NoMatch]:
+        """Ask everything in order; yield each single bound entry, and each refusal that ends the search."""
+        for domain, plan in asked:
+            for way, why in plan.skipped:
+                self._trace.note("search", f"{domain.domain}: {way}", f"not asked: {why}")
+            try:
+                yield from self._hits_in(domain, plan)
+            except DirectoryUnavailable as fault:
+                if isinstance(domain, PrimaryDomain) or domain.on_unavailable is OnUnavailable.UNDECIDED:
+                    raise
+                self._trace.note("search", domain.domain, f"SKIPPED although it did not answer: {fault.problem}")
+
+    def _hits_in(self, domain: AnyDomain, plan: CandidatePlan) -> Iterator[_Hit | NoMatch]:
+        for candidate in plan.candidates:
+            limit = _UNIQUE_LIMIT if candidate.find_by.unique else domain.size_limit
+            answer = self._ask(domain, candidate, limit=limit)
+            subject = f"{domain.domain}: {candidate.find_by}: {answer.asked}"
+            if not answer.supported:
+                self._trace.note("search", subject, "this kind of directory cannot be asked so")
+                continue
+            if answer.exceeded:
+                self._trace.note("search", subject, f"more than {limit} entries")
+                yield NoMatch(
+                    refusal=SearchRefusal.AMBIGUOUS,
+                    detail=f"more than {limit} entries of `{domain.domain}` match by {candidate.find_by}",
+                )
+                return
+            marked = self._revoked(domain, answer)
+            if marked is not None:
+                yield marked
+                return
+            bound = [entry for entry in answer.entries if self._binds(domain.plan, entry)]
+            self._trace.note("search", subject, f"{len(answer.entries)} found, {len(bound)} bound by {domain.plan.bind_by}")
+            if len(bound) > 1:
+                owners = ", ".join(f"`{_shown(entry)}`" for entry in bound)
+                yield NoMatch(
+                    refusal=SearchRefusal.AMBIGUOUS,
+                    detail=shorten(f"{len(bound)} entries of {domain.domain} are bound to this certificate: {owners}"),
+                )
+                return
+            if bound:
+                yield _Hit(domain=domain, entry=bound[0], found_by=candidate.find_by)
+            elif answer.entries:
+                self._refuse(
+                    SearchRefusal.CERTIFICATE_DIFFERS,
+                    f"`{_shown(answer.entries[0])}` in `{domain.domain}` was found by {candidate.find_by}, "
+                    f"but is not bound to this certificate by {domain.plan.bind_by}",
+                )
+
+    def _ask(self, domain: AnyDomain, candidate: Candidate, *, limit: int) -> LookUp:
+        """Ask once per search: the primary's question for revoked marks is also its `certificate` way."""
+        key = (domain.domain, candidate)
+        if key not in self._answers:
+            self._answers[key] = domain.directory.find_entries(
+                candidate, limit=limit, deadline=self._request.deadline
+            )
+        return self._answers[key]
+
+    def _binds(self, plan: MatchPlan, entry: Entry) -> bool:
+        """Whether an entry holds what the plan's binding asks for (semantics: From certificate to entry)."""
+        # Whatever is a statement of the CA counts only from the CAs that may make it. An empty `issued_by` under such
+        # a binding is a configuration error; here it means "none", never "all".
+        if (plan.issued_by or plan.bind_by.needs_issued_by) and self._request.anchor_id not in plan.issued_by:
+            return False
+        names = self._request.names
+        stored = [certificate.der for certificate in entry.certificates if not certificate.revoked]
+        match plan.bind_by:
+            case BindBy.CERTIFICATE:
+                return names.der in stored
+            case BindBy.PUBLIC_KEY:
+                facts = (read_stored_certificate(der) for der in stored)
+                return any(fact is not None and fact.public_key_info == names.public_key_info for fact in facts)
+            case BindBy.ISSUER_SERIAL:
+                facts = (read_stored_certificate(der) for der in stored)
+                return any(
+                    fact is not None and fact.serial == names.serial and fact.issuer == names.issuer for fact in facts
+                )
+            case BindBy.SUBJECT_KEY_ID:
+                if not names.subject_key_id:
+                    return False
+                facts = (read_stored_certificate(der) for der in stored)
+                return names.subject_key_id in entry.subject_key_ids or any(
+                    fact is not None and fact.subject_key_id == names.subject_key_id for fact in facts
+                )
+            case BindBy.SID:
+                return len(names.sids) == 1 and entry.sid == names.sids[0]
+            case BindBy.NAME | BindBy.INSECURE_NAME_ONLY:
+                return True
+
+    def _accept(self, hit: _Hit) -> SearchOutcome | None:
+        """Check the name of a single bound entry; None means that the search goes on."""
+        domain, entry = hit.domain, hit.entry
+        if len(entry.mapped_names) > 1:
+            return NoMatch(
+                refusal=SearchRefusal.AMBIGUOUS,
+                detail=f"`{_shown(entry)}` in `{domain.domain}` has {len(entry.mapped_names)} values in its name attribute",
+            )
+        checked = [entry.names[0], *self._read_mapped_names(hit)]
+        name = checked[-1]
+        rule = ""
+        if isinstance(domain, SecondaryDomain):
+            for each in checked:
+                matched = most_specific_match(domain.rules, each)
+                if matched is None or is_reserved(each):
+                    return self._go_on(hit, f"no trusted rule of `{domain.domain}` covers `{_printed(each)}`")
+                rule = render_rule(matched)
+                self._trace.note("search", f"{domain.domain}: rule {rule}", f"covers `{_printed(each)}`")
+        elif is_reserved(name):
+            return self._go_on(hit, f"`{_printed(name)}` is a reserved name and never an identity")
+        if entry.disabled:
+            return NoMatch(
+                refusal=SearchRefusal.ENTRY_DISABLED, detail=f"`{_shown(entry)}` in `{domain.domain}` is disabled"
+            )
+        if isinstance(domain, SecondaryDomain) and not domain.may_assert_primary_names:
+            borrowed = next((each for each in checked if self._belongs_to_primary(each)), None)
+            if borrowed is not None:
+                detail = f"`{_printed(borrowed)}`, found in `{domain.domain}`, is a name of the primary directory"
+                self._trace.note("search", domain.domain, detail)
+                return NoMatch(refusal=SearchRefusal.DOMAIN_NOT_TRUSTED_FOR_NAME, detail=detail)
+        return Match(
+            seal=_SEAL,
+            domain=domain,
+            entry=entry,
+            name=name,
+            found_by=hit.found_by,
+            bound_by=domain.plan.bind_by,
+            rule=rule,
+        )
+
+    def _read_mapped_names(self, hit: _Hit) -> list[Name]:
+        """Read the value of the name attribute (LDAP syntax).
+
+        Raises:
+            DirectoryAnswerMalformed: it is not a distinguished name. Falling back to the DN would give the person
+                another identity than the administrators meant.
+
+        """
+        try:
+            return [read_ldap_dn(value) for value in hit.entry.mapped_names]
+        except NameSyntaxError as error:
+            raise DirectoryAnswerMalformed(
+                hit.domain.domain, f"the name attribute of `{_shown(hit.entry)}` is no distinguished name: {error}"
+            ) from error
+
+    def _go_on(self, hit: _Hit, why: str) -> None:
+        self._trace.note("search", f"{hit.domain.domain}: {hit.found_by}", why)
+        self._refuse(SearchRefusal.DOMAIN_NOT_TRUSTED_FOR_NAME, why)
+
+    def _belongs_to_primary(self, name: Name) -> bool:
+        return name in self._request.reserved_names or self._assistance.primary.directory.holds_name(
+            name, deadline=self._request.deadline
+        )
+
+    def _look_on(self, outcome: SearchOutcome, rest: Iterator[_Hit | NoMatch]) -> SearchOutcome:
+        """Look for a second owner after a hit, where that was asked for."""
+        strict = self._assistance.ambiguity is Ambiguity.STRICT
+        if isinstance(outcome, NoMatch) or not (strict or self._request.exhaustive):
+            return outcome
+        try:
+            second = self._second_owner(outcome, rest)
+        except DirectoryUnavailable as fault:
+            if strict:
+                raise
+            second = None
+            self._trace.note("search", fault.domain, f"not asked for a second owner: {fault.problem}")
+        if second is None:
+            return outcome
+        warning = f"`{_shown(outcome.entry)}` in `{outcome.domain.domain}` is not the only owner: {second}"
+        self._trace.note("search", "second owner", warning)
+        if strict:
+            return NoMatch(refusal=SearchRefusal.AMBIGUOUS, detail=warning)
+        return Match(
+            seal=_SEAL,
+            domain=outcome.domain,
+            entry=outcome.entry,
+            name=outcome.name,
+            found_by=outcome.found_by,
+            bound_by=outcome.bound_by,
+            rule=outcome.rule,
+            warnings=(warning,),
+        )
+
+    def _second_owner(self, first: Match, rest: Iterator[_Hit | NoMatch]) -> str | None:
+        for hit in rest:
+            if isinstance(hit, NoMatch):
+                return hit.detail
+            same = hit.domain.domain == first.domain.domain and hit.entry.key == first.entry.key
+            if not same:
+                return f"`{_shown(hit.entry)}` in `{hit.domain.domain}` is bound to it too"
+        return None
+
+    def _refuse(self, refusal: SearchRefusal, detail: str) -> None:
+        self._refusals.append(NoMatch(refusal=refusal, detail=detail))
+
+    def _first_refusal(self) -> NoMatch:
+        order = tuple(SearchRefusal)
+        nobody = NoMatch(refusal=SearchRefusal.NO_ENTRY, detail="no directory holds an entry for this certificate")
+        return min((*self._refusals, nobody), key=lambda refusal: order.index(refusal.refusal))
+
+
+def _printed(name: Name) -> str:
+    return shorten(render_name(name))
+
+
+def _shown(entry: Entry) -> str:
+    return _printed(entry.names[0])
