@@ -1,7 +1,7 @@
 """The values that go into and come out of the key columns of `sql_tables.py`.
 
-Writer (the store of the service) and reader (`backends/sql.py`) both take their keys from here, so that what one wrote
-the other finds. What does not live here: statements, and what makes a good person or group.
+Writer (the store of the service) and reader (`backends/sql.py`) both take their keys from here, so that what
+one wrote the other finds. What does not live here: statements, and what makes a good person or group.
 
 INVARIANT: an empty key is "nothing to find": it is stored where a row has no such value, and never asked for.
 """
@@ -67,27 +67,30 @@ def group_key(name: str) -> str:
 def text_key(text: str) -> str:
     """Return `people.mail_key`: the prepared text (RFC 4518, case-ignore).
 
-    Empty where nothing is left to compare, and for a text with control characters or lone surrogates, which no name
-    and no address may hold and no SQL column can store.
+    Empty where nothing is left to compare, and for a text with control characters or lone surrogates, which
+    no name and no address may hold and no SQL column can store.
     """
     return "" if has_unusable_characters(text) else prepare(text)
 
 
 def common_name_key(name: Name) -> str:
-    """Return `person_names.common_name_key`: of the CN of a hierarchical name's leaf, or of a flat name; else empty."""
+    """Return `person_names.common_name_key`: of a flat name, or of the CN of a hierarchical name's leaf.
+
+    Empty for a name that has no common name.
+    """
     common_name = common_name_of(name)
     return "" if common_name is None else text_key(common_name)
 
 
 def serial_text(serial: int) -> str:
-    """Return `certificates.serial`: lower-case hexadecimal without leading zeros, a minus sign where negative."""
+    """Return `certificates.serial`: lower-case hexadecimal without leading zeros."""
     return f"{serial:x}"
 
 
 def certificate_values(der: bytes) -> CertificateValues:
     """Return the columns of one stored certificate.
 
-    Total: of what is no readable certificate only the digest can be found again, so issuer and serial are empty.
+    Total: what is no readable certificate is found by its digest alone; its issuer and serial are empty.
     """
     facts = read_stored_certificate(der)
     return CertificateValues(
