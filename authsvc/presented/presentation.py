@@ -1,20 +1,27 @@
 """What a request presented: a certificate, none, or something that is neither.
 
-Everything here is untrusted bytes. The dialects (one module each beside this one) make a `Presentation` of header
-fields; `trust/path.py` makes a verified certificate of a presented one.
+Everything here is untrusted bytes. The dialects (one module each beside this one) make a `Presentation` of
+header fields; `trust/path.py` makes a verified certificate of a presented one.
 """
 
 import hashlib
 from dataclasses import dataclass, field
 
-__all__ = ["NoCertificate", "Presentation", "PresentedCertificate", "RejectedByFrontEnd", "UnreadableCertificate"]
+__all__ = [
+    "NoCertificate",
+    "Presentation",
+    "PresentedCertificate",
+    "RejectedByFrontEnd",
+    "UnreadableCertificate",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentedCertificate:
     """The end-entity certificate (DER) that the front end says its client proved, and a pool of chain hints.
 
-    `chain` is unordered, untrusted and never holds the leaf's identity: it only helps to build a path (threat T20).
+    `chain` is unordered, untrusted and never holds the leaf's identity: it only helps to build a path
+    (threat T20).
     """
 
     der: bytes
