@@ -1,0 +1,41 @@
+"""What the pipeline asks of the store, as protocols: it never imports a database.
+
+Not here: the implementation (`store/databases.py`) and the directories (`directory_assistance.directory`).
+INVARIANT: a store that cannot answer raises a `StoreFault`; it never answers "no such database" instead,
+because a missing database is a refusal (`database_unknown`) and a broken store is undecided
+(`store_unavailable`).
+"""
+
+from typing import Protocol
+
+from authsvc.access.acl import Database
+
+__all__ = ["Databases", "StoreFault"]
+
+
+class StoreFault(Exception):  # noqa: N818 - a fault is this project's word for it (GLOSSARY.md)
+    """The store could not answer: it is down, locked for too long, or holds what cannot be read."""
+
+
+class Databases(Protocol):
+    """The databases with their ACLs, as of now."""
+
+    def find(self, name: str) -> Database | None:
+        """Return the database of this name in any spelling, or None where there is none.
+
+        A text that is no database name (control characters, path tricks) is a database that does not exist.
+
+        Raises:
+            StoreFault: the store could not answer.
+
+        """
+        ...
+
+    def generation(self) -> int:
+        """Return the number that grows with every write: while it stays the same, nothing changed.
+
+        Raises:
+            StoreFault: the store could not answer.
+
+        """
+        ...
