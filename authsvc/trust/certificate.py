@@ -1,0 +1,239 @@
+"""What trust needs to know of one certificate, read once and strictly (RFC 5280 section 4.1).
+
+Lives here: `CertificateFacts`, for end entities, intermediates and anchors alike. Not here: whether any of it
+is good enough (`profile.py`), paths (`path.py`), and the names a certificate asserts for its holder
+(`directory_assistance.certificate_names`).
+
+Invariants: whatever the octets, reading ends in facts or in a `CertificateSyntaxError`; everything that
+`cryptography` parses lazily, and might refuse later, has been parsed. Names and keys are compared as the
+octets that the certificate has, never encoded anew. A certificate that the strict DER walk and `cryptography`
+read differently is not readable.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+
+from directory_assistance.der import INTEGER, SEQUENCE, DerSyntaxError, Fields, read_element, read_integer
+from directory_assistance.errors import CertificateSyntaxError, shorten
+
+__all__ = [
+    "LARGEST_CERTIFICATE",
+    "READ_ERRORS",
+    "CertificateFacts",
+    "KeyFacts",
+    "describe_name",
+    "read_certificate",
+]
+
+LARGEST_CERTIFICATE = 65_536
+"""Octets of a certificate, checked before parsing: real ones have one to four thousand."""
+
+_LONGEST_SERIAL_NUMBER = 21
+"""Octets of a serial number's content (RFC 5280 section 4.1.2.2: 20, and one that keeps it positive)."""
+
+_VERSION_3 = 2
+_EXPLICIT_0 = 0xA0
+
+READ_ERRORS = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    x509.ExtensionNotFound,
+)
+"""What `cryptography` raises on hostile octets, at loading or later (measured over mutated certificates)."""
+
+_CURVE_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFacts:
+    """A public key: kind as printed (`RSA`, `P-256`, ...), size in bits, for RSA the exponent (else 0)."""
+
+    kind: str
+    bits: int
+    exponent: int = 0
+
+    def __str__(self) -> str:
+        """Print as `RSA-2048`, `P-256`, `Ed25519`."""
+        return f"{self.kind}-{self.bits}" if self.kind in {"RSA", "DSA"} else self.kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFacts:
+    """One certificate of version 3, read.
+
+    `der` is the whole certificate, `sha256` its digest. `subject_der` and `issuer_der` are the names as
+    encoded; `key_sha256` is the digest of SubjectPublicKeyInfo: who issued is told by name and key, never by
+    name alone. Dates are aware, inclusive at both ends (RFC 5280 section 4.1.2.5). `signature_algorithm` is
+    the dotted type, `signature_hash` the name of its hash function, empty for EdDSA and for what is not
+    supported. `extensions` maps the dotted type to the extension.
+    """
+
+    der: bytes = field(repr=False)
+    sha256: bytes
+    certificate: x509.Certificate = field(repr=False)
+    subject_der: bytes = field(repr=False)
+    issuer_der: bytes = field(repr=False)
+    serial: int
+    key_sha256: bytes
+    key: KeyFacts
+    signature_algorithm: str
+    signature_hash: str
+    not_before: datetime
+    not_after: datetime
+    extensions: Mapping[str, x509.Extension[x509.ExtensionType]] = field(repr=False)
+
+    @property
+    def issuer_is_subject(self) -> bool:
+        """Whether the certificate is self-issued (RFC 5280 section 3.2)."""
+        return self.subject_der == self.issuer_der
+
+    @property
+    def basic_constraints(self) -> x509.BasicConstraints | None:
+        """The extension, or None where it is absent."""
+        extension = self.extensions.get(x509.BasicConstraints.oid.dotted_string)
+        return extension.value if extension and isinstance(extension.value, x509.BasicConstraints) else None
+
+    @property
+    def key_usage(self) -> x509.KeyUsage | None:
+        """The extension, or None where it is absent."""
+        extension = self.extensions.get(x509.KeyUsage.oid.dotted_string)
+        return extension.value if extension and isinstance(extension.value, x509.KeyUsage) else None
+
+    @property
+    def extended_key_usage(self) -> frozenset[str] | None:
+        """The purposes, dotted, or None where the extension is absent."""
+        extension = self.extensions.get(x509.ExtendedKeyUsage.oid.dotted_string)
+        if extension is None or not isinstance(extension.value, x509.ExtendedKeyUsage):
+            return None
+        return frozenset(purpose.dotted_string for purpose in extension.value)
+
+    @property
+    def name_constraints(self) -> x509.NameConstraints | None:
+        """The extension, or None where it is absent."""
+        extension = self.extensions.get(x509.NameConstraints.oid.dotted_string)
+        return extension.value if extension and isinstance(extension.value, x509.NameConstraints) else None
+
+    @property
+    def subject_text(self) -> str:
+        """The subject for messages: RFC 4514, shortened, never compared."""
+        return describe_name(self.certificate.subject)
+
+    @property
+    def issuer_text(self) -> str:
+        """The issuer for messages: RFC 4514, shortened, never compared."""
+        return describe_name(self.certificate.issuer)
+
+
+def describe_name(name: x509.Name) -> str:
+    """Return a name for messages: RFC 4514, control characters escaped, at most 200 characters."""
+    return shorten(name.rfc4514_string()) or "(empty name)"
+
+
+def read_certificate(der: bytes) -> CertificateFacts:
+    """Read one certificate.
+
+    Args:
+        der: the certificate and nothing after it.
+
+    Returns:
+        Its facts. Not checked: signature, dates, usages, strength.
+
+    Raises:
+        CertificateSyntaxError: not DER, over 64 KiB, not version 3, a serial number that is not positive or
+        has more
+            than 20 octets, a repeated extension, or anything that `cryptography` cannot read.
+
+    """
+    if len(der) > LARGEST_CERTIFICATE:
+        raise CertificateSyntaxError(f"certificate has {len(der)} octets, the limit is {LARGEST_CERTIFICATE}")
+    try:
+        return _read(der)
+    except CertificateSyntaxError:
+        raise
+    except DerSyntaxError as error:
+        raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
+    except READ_ERRORS as error:
+        raise CertificateSyntaxError(f"certificate cannot be read: {shorten(str(error))}") from error
+
+
+def _read(der: bytes) -> CertificateFacts:
+    # 1 the frame, by the strict walk. It comes first because `cryptography` answers a serial number of zero
+    #   with a warning only, and because names and key are wanted as encoded.
+    outer = Fields(read_element(der, SEQUENCE).content)
+    signed = Fields(outer.take(SEQUENCE).content)
+    algorithm = outer.take(SEQUENCE)
+    version = signed.take_optional(_EXPLICIT_0)
+    serial_content = signed.take(INTEGER).content
+    if signed.take(SEQUENCE) != algorithm:
+        raise CertificateSyntaxError("signature algorithm inside and outside of the signed part differ")
+    issuer = signed.take(SEQUENCE)
+    signed.take(SEQUENCE)  # validity, read by `cryptography` below
+    subject = signed.take(SEQUENCE)
+    public_key_info = signed.take(SEQUENCE)
+    if version is None or read_integer(read_element(version.content, INTEGER).content) != _VERSION_3:
+        raise CertificateSyntaxError("expected X.509 version 3, found another")
+    serial = read_integer(serial_content)
+    if serial <= 0 or len(serial_content) > _LONGEST_SERIAL_NUMBER:
+        raise CertificateSyntaxError("expected a positive serial number of at most 20 octets")
+    # 2 everything else, by `cryptography`, which parses lazily: each property is touched here
+    certificate = x509.load_der_x509_certificate(der)
+    names = (certificate.subject, certificate.issuer)
+    if not names[1].rdns:
+        raise CertificateSyntaxError("issuer is empty")
+    return CertificateFacts(
+        der=der,
+        sha256=hashlib.sha256(der).digest(),
+        certificate=certificate,
+        subject_der=subject.encoded,
+        issuer_der=issuer.encoded,
+        serial=serial,
+        key_sha256=hashlib.sha256(public_key_info.encoded).digest(),
+        key=_read_key(certificate),
+        signature_algorithm=certificate.signature_algorithm_oid.dotted_string,
+        signature_hash=_read_signature_hash(certificate),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        extensions=MappingProxyType({one.oid.dotted_string: one for one in certificate.extensions}),
+    )
+
+
+def _read_key(certificate: x509.Certificate) -> KeyFacts:
+    """Return what kind of key it is; a kind that `cryptography` does not know is `unsupported`."""
+    try:
+        key: object = certificate.public_key()
+    except UnsupportedAlgorithm:
+        key = None
+    match key:
+        case rsa.RSAPublicKey():
+            return KeyFacts(kind="RSA", bits=key.key_size, exponent=key.public_numbers().e)
+        case ec.EllipticCurvePublicKey():
+            return KeyFacts(kind=_CURVE_NAMES.get(key.curve.name, key.curve.name), bits=key.key_size)
+        case ed25519.Ed25519PublicKey():
+            return KeyFacts(kind="Ed25519", bits=256)
+        case ed448.Ed448PublicKey():
+            return KeyFacts(kind="Ed448", bits=456)
+        case dsa.DSAPublicKey():
+            return KeyFacts(kind="DSA", bits=key.key_size)
+        case _:
+            return KeyFacts(kind="unsupported", bits=0)
+
+
+def _read_signature_hash(certificate: x509.Certificate) -> str:
+    try:
+        algorithm: hashes.HashAlgorithm | None = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return ""
+    return "" if algorithm is None else algorithm.name
