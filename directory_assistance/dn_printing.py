@@ -11,7 +11,7 @@ printed too, for traces, but may not read back.
 import re
 from typing import Final, assert_never
 
-from directory_assistance.dn_reading import read_hex_value, read_member, read_name
+from directory_assistance.dn_reading import read_hex_value, read_member
 from directory_assistance.dn_values import (
     COMMON_NAME,
     COUNTRY,
@@ -131,11 +131,8 @@ def render_canonical(dn: DistinguishedName) -> str:
 
 def _reads_as(text: str, reference: MemberReference) -> bool:
     try:
-        return (
-            read_member(text) == reference
-            if isinstance(reference, WildcardName)
-            else read_name(text) == reference
-        )
+        # not `read_name`: a name whose first component is a star must not be printed like a wildcard
+        return read_member(text) == reference
     except NameSyntaxError:
         return False
 

@@ -54,7 +54,7 @@ _LONGEST_TEXT: Final = 65_536
 """Characters of a text that is read as a name: every name of the longest fits, however it is escaped."""
 
 _MOST_ATTRIBUTES: Final = 64
-"""Attributes of a name that is read; directory trees are rarely deeper than ten. Bounds a name's wildcards."""
+"""Attributes of a name that is read; a directory tree is rarely deeper than ten. Bounds its wildcards."""
 
 _ESCAPED: Final = "\0"
 """What a mask holds in the place of an escaped character; free, since texts with NUL are refused first."""
@@ -82,9 +82,9 @@ _STRING_ENCODING_BY_TAG: Final = {
 class MarkedText:
     """A text in slash form with its escapes resolved.
 
-    `plain` is the text meant; `mask` is the same with NUL in the place of each escaped character, so that syntax
-    is looked for in `mask` and cut out of `plain`. `unpaired` tells of a quote that encloses nothing; it is then
-    kept as an ordinary character, for the caller to refuse.
+    `plain` is the text meant; `mask` is the same with NUL in the place of each escaped character, so that
+    syntax is looked for in `mask` and cut out of `plain`. `unpaired` tells of a quote that encloses nothing; it
+    is kept as an ordinary character, for the caller to refuse.
     INVARIANT: `plain` and `mask` have the same length.
     """
 
