@@ -54,6 +54,7 @@ from authsvc.access.levels import (
     read_privilege,
     read_user_type,
 )
+from authsvc.access.requirements import Requirement
 from authsvc.reason import Reason
 from directory_assistance.dn import Name, prepare
 from directory_assistance.entry import GroupMembership, Identity
@@ -133,26 +134,6 @@ class Database:
     def key(self) -> str:
         """The name by which databases are compared."""
         return database_key(self.name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement:
-    """What must be allowed: all of it. One that names nothing is met by nobody."""
-
-    level: Level | None = None
-    privileges: frozenset[Privilege] = frozenset()
-    roles: frozenset[str] = frozenset()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is named."""
-        return self.level is None and not self.privileges and not self.roles
-
-    def __str__(self) -> str:
-        """Print as parameters: `level=Editor privilege=delete_documents role=Buyer`."""
-        level = [] if self.level is None else [f"level={self.level.label}"]
-        privileges = [f"privilege={privilege}" for privilege in sorted(self.privileges)]
-        return " ".join([*level, *privileges, *(f"role={role}" for role in sorted(self.roles))]) or "nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,13 +324,8 @@ def unmet_requirement(access: EffectiveAccess, requirement: Requirement) -> Reas
     """
     if access.decided_by is DecidedBy.FULL_ACCESS:
         return None
-    if requirement.is_empty:
-        return Reason.ACL_LEVEL
-    if requirement.level is not None:
-        needed = max(requirement.level, Level.DEPOSITOR)
-    else:
-        needed = Level.NO_ACCESS if requirement.privileges else Level.READER
-    if access.level < needed:
+    needed = requirement.implied_level
+    if requirement.is_empty or (needed is not None and access.level < max(needed, Level.DEPOSITOR)):
         return Reason.ACL_LEVEL
     if not requirement.privileges <= access.privileges:
         return Reason.ACL_PRIVILEGE
