@@ -193,9 +193,9 @@ class TrustStore:
 
     anchors: tuple[TrustAnchor, ...]
     intermediates: tuple[CertificateFacts, ...]
-    by_der: Mapping[bytes, CertificateFacts] = field(repr=False)
-    _everywhere: FrontEndTrust = field(repr=False)
-    _by_front_end: Mapping[str, FrontEndTrust] = field(repr=False)
+    by_der: Mapping[bytes, CertificateFacts] = field(repr=False, compare=False)
+    _everywhere: FrontEndTrust = field(repr=False, compare=False)
+    _by_front_end: Mapping[str, FrontEndTrust] = field(repr=False, compare=False)
 
     @classmethod
     def of(

@@ -72,7 +72,7 @@ class KeyFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFacts:
-    """One certificate of version 3, read.
+    """One certificate of version 3, read; two are equal if their octets are.
 
     `der` is the whole certificate, `sha256` its digest. `subject_der` and `issuer_der` are the names as
     encoded; `key_sha256` is the digest of SubjectPublicKeyInfo: who issued is told by name and key, never by
@@ -82,18 +82,18 @@ class CertificateFacts:
     """
 
     der: bytes = field(repr=False)
-    sha256: bytes
-    certificate: x509.Certificate = field(repr=False)
-    subject_der: bytes = field(repr=False)
-    issuer_der: bytes = field(repr=False)
-    serial: int
-    key_sha256: bytes
-    key: KeyFacts
-    signature_algorithm: str
-    signature_hash: str
-    not_before: datetime
-    not_after: datetime
-    extensions: Mapping[str, x509.Extension[x509.ExtensionType]] = field(repr=False)
+    sha256: bytes = field(compare=False)
+    certificate: x509.Certificate = field(repr=False, compare=False)
+    subject_der: bytes = field(repr=False, compare=False)
+    issuer_der: bytes = field(repr=False, compare=False)
+    serial: int = field(compare=False)
+    key_sha256: bytes = field(compare=False)
+    key: KeyFacts = field(compare=False)
+    signature_algorithm: str = field(compare=False)
+    signature_hash: str = field(compare=False)
+    not_before: datetime = field(compare=False)
+    not_after: datetime = field(compare=False)
+    extensions: Mapping[str, x509.Extension[x509.ExtensionType]] = field(repr=False, compare=False)
 
     @property
     def issuer_is_subject(self) -> bool:

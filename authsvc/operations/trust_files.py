@@ -1,0 +1,351 @@
+"""Trust material from files: anchors, intermediates and revocation lists, kept up to date.
+
+Lives here: reading within size limits, noticing changes, swapping one immutable snapshot for the next, and
+saying what is going wrong. Not here: what the material means (`authsvc/trust/`), settings, fetching over the
+network.
+
+Invariants:
+
+* Everything is parsed before anything is swapped; a reader sees the old snapshot or the new one, whole
+  (threat T42).
+* Anchors and intermediates that are missing, empty or unreadable refuse the start; later they keep the old
+  set and are reported. There are never system roots and never "no anchors" (threat T29).
+* A revocation list that cannot be read at start is a problem in the snapshot, which makes certificates
+  undecided; one that breaks or vanishes later is kept until its own next update, with a warning. A list older
+  than the one at hand is refused (threat T37).
+* A change is noticed by the file's identity, size and times, taken from the opened file before it is read,
+  so that a write during the read shows as a further change.
+
+Logs, alone in all of trust: `trust_changed`, `trust_file_problem`, `trust_poll_failed`.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from authsvc.trust.anchors import (
+    AnchorSettings,
+    TrustAnchor,
+    TrustMaterialError,
+    TrustStore,
+    read_certificates_pem,
+)
+from authsvc.trust.certificate import CertificateFacts
+from authsvc.trust.crl import LARGEST_CRL, RevocationList, read_crl
+from authsvc.trust.revocation import RevocationSnapshot, SourceProblem
+from directory_assistance.errors import shorten
+
+__all__ = ["AnchorFile", "TrustFiles", "TrustSettings", "TrustSnapshot", "UnusableTrustMaterialError"]
+
+_LARGEST_CERTIFICATE_FILE: Final = 4 * 1024 * 1024
+"""Octets of a file of certificates: a thousand of them."""
+
+POLL_INTERVAL: Final = timedelta(seconds=2)
+"""Between two looks at the files: a change must count within five seconds."""
+
+_LIFE_LEFT: Final = 0.2
+"""Share of a list's life below which it is reported as running out."""
+
+_logger = logging.getLogger(__name__)
+
+_Stamp = tuple[int, int, int, int, int]
+"""Device, inode, size, modification and change time of a file (nanoseconds)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorFile:
+    """A PEM file whose certificates are trust anchors, all with one id and the same settings."""
+
+    file: Path
+    settings: AnchorSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSettings:
+    """Which files there are. An empty `anchors` refuses the start."""
+
+    anchors: tuple[AnchorFile, ...]
+    intermediates: tuple[Path, ...] = ()
+    crls: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSnapshot:
+    """All that trust depends on, at one instant; `generation` counts from 1, up with every change."""
+
+    store: TrustStore
+    revocation: RevocationSnapshot
+    generation: int
+
+
+class UnusableTrustMaterialError(TrustMaterialError):
+    """The material cannot be used at start; carries every problem, not only the first."""
+
+    def __init__(self, problems: Iterable[SourceProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(one.problem for one in self.problems))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ListFile:
+    """One revocation list file: how it looked when last read, the last good list, what is wrong now."""
+
+    path: Path
+    stamp: _Stamp | None = None
+    held: RevocationList | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CertificateFiles:
+    """How the files of certificates looked when last read, and what is wrong with them now."""
+
+    stamps: Mapping[Path, _Stamp | None] = field(default_factory=dict)
+    problems: tuple[SourceProblem, ...] = ()
+
+
+class TrustFiles:
+    """The current trust snapshot, kept up to date from files.
+
+    Args:
+        settings: the files.
+        on_change: called after each swap, from the polling thread, so that caches purge; must not block.
+
+    Raises:
+        UnusableTrustMaterialError: a file of anchors or intermediates cannot be used, or there is no anchor.
+
+    """
+
+    def __init__(
+        self, settings: TrustSettings, *, on_change: Callable[[TrustSnapshot], None] | None = None
+    ) -> None:
+        self._settings = settings
+        self._on_change = on_change
+        self._certificates = _CertificateFiles()
+        self._failure = ""
+        self._polling = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        store = self._read_store()
+        if store is None:
+            raise UnusableTrustMaterialError(self._certificates.problems)
+        self._lists = tuple(_read_list(_ListFile(path=path), store) for path in settings.crls)
+        self._current = TrustSnapshot(store=store, revocation=_snapshot_of(self._lists), generation=1)
+
+    @property
+    def current(self) -> TrustSnapshot:
+        """The newest snapshot; one reference, swapped as a whole."""
+        return self._current
+
+    @property
+    def generation(self) -> int:
+        """The newest snapshot's generation."""
+        return self._current.generation
+
+    def poll(self) -> bool:
+        """Look at every file, read again what changed, swap; say whether the snapshot is a new one.
+
+        1. Certificates first: new authorities may explain lists that nobody could check before.
+        2. Then the lists: those that changed, and all of them if the authorities did.
+        3. Swap, then tell.
+        """
+        with self._polling:
+            # 1
+            old = self._current
+            store = old.store
+            authorities_changed = False
+            if self._certificates_look_different():
+                read = self._read_store()
+                if read is not None and read != store:
+                    store, authorities_changed = read, True
+            # 2
+            lists = tuple(
+                _read_list(one, store) if authorities_changed or _stamp_of(one.path) != one.stamp else one
+                for one in self._lists
+            )
+            revocation = _snapshot_of(lists)
+            # 3
+            self._lists = lists
+            if not authorities_changed and revocation == old.revocation:
+                return False
+            self._current = TrustSnapshot(store=store, revocation=revocation, generation=old.generation + 1)
+        _logger.info("trust_changed", extra={"generation": self._current.generation})
+        if self._on_change is not None:
+            self._on_change(self._current)
+        return True
+
+    def warnings(self, now: datetime) -> tuple[str, ...]:
+        """Return what an operator should see to, sorted: for the log and for `/readyz`.
+
+        Files that could not be read (again), lists that are stale, not valid yet, or have less than 20 % of
+        their life left, anchors that have expired.
+        """
+        found = [one.problem for one in self._certificates.problems]
+        if self._failure:
+            found.append(self._failure)
+        for one in self._lists:
+            if one.problem:
+                kept = "" if one.held is None else "; the list read before is kept"
+                found.append(one.problem + kept)
+            if one.held is not None:
+                found += _life_warnings(one.held, now)
+        for anchor in self._current.store.anchors:
+            if now > anchor.facts.not_after:
+                ended = anchor.facts.not_after.isoformat()
+                found.append(f"trust anchor `{anchor.id}` (`{anchor.facts.subject_text}`) expired {ended}")
+        return tuple(sorted(set(found)))
+
+    def start(self, interval: timedelta = POLL_INTERVAL) -> None:
+        """Poll in a thread of its own until `stop`; logs a warning each time the set of warnings changes."""
+        if self._thread is None:
+            self._stop.clear()
+            self._thread = threading.Thread(
+                target=self._run, args=(interval.total_seconds(),), name="trust-files", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and wait for it; does nothing where none runs."""
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join()
+            self._thread = None
+
+    def log_warnings(self, known: frozenset[str], now: datetime) -> frozenset[str]:
+        """Log each warning that is not known yet, once; return all that hold now."""
+        holding = frozenset(self.warnings(now))
+        for text in sorted(holding - known):
+            _logger.warning("trust_file_problem", extra={"problem": text})
+        return holding
+
+    def _run(self, seconds: float) -> None:
+        known: frozenset[str] = frozenset()
+        while True:
+            try:
+                self.poll()
+                self._failure = ""
+            except Exception as error:
+                # The outermost handler of this thread. If it ended, trust would silently grow stale; so the
+                # defect is logged and shown in `warnings`, the old snapshot stays, and polling goes on.
+                _logger.exception("trust_poll_failed")
+                self._failure = f"trust files cannot be polled: {shorten(str(error))}"
+            known = self.log_warnings(known, datetime.now(UTC))
+            if self._stop.wait(seconds):
+                return
+
+    def _certificate_paths(self) -> list[Path]:
+        return [*(one.file for one in self._settings.anchors), *self._settings.intermediates]
+
+    def _certificates_look_different(self) -> bool:
+        return any(
+            _stamp_of(path) != self._certificates.stamps.get(path) for path in self._certificate_paths()
+        )
+
+    def _read_store(self) -> TrustStore | None:
+        """Read all anchors and intermediates; None, with all problems noted, if one file cannot be used."""
+        problems: list[SourceProblem] = []
+        stamps: dict[Path, _Stamp | None] = {}
+        anchors: list[TrustAnchor] = []
+        intermediates: list[CertificateFacts] = []
+        for anchor in self._settings.anchors:
+            try:
+                pem = _read_file(anchor.file, _LARGEST_CERTIFICATE_FILE, stamps)
+                anchors += TrustAnchor.from_pem(anchor.settings, pem, source=str(anchor.file))
+            except TrustMaterialError as error:
+                problems.append(SourceProblem(source=str(anchor.file), problem=str(error)))
+        for path in self._settings.intermediates:
+            try:
+                pem = _read_file(path, _LARGEST_CERTIFICATE_FILE, stamps)
+                intermediates += read_certificates_pem(pem, source=str(path))
+            except TrustMaterialError as error:
+                problems.append(SourceProblem(source=str(path), problem=str(error)))
+        store = None
+        if not problems:
+            try:
+                store = TrustStore.of(anchors, intermediates)
+            except TrustMaterialError as error:
+                problems.append(SourceProblem(source="trust.anchors", problem=str(error)))
+        self._certificates = _CertificateFiles(stamps=stamps, problems=tuple(problems))
+        return store
+
+
+def _read_list(one: _ListFile, store: TrustStore) -> _ListFile:
+    """Read one list file again; what was held stays held if the file cannot be used now."""
+    stamps: dict[Path, _Stamp | None] = {}
+    try:
+        octets = _read_file(one.path, LARGEST_CRL, stamps)
+        found = read_crl(octets, store.by_der.values(), source=str(one.path))
+    except TrustMaterialError as error:
+        return replace(one, stamp=stamps[one.path], problem=str(error))
+    if one.held is not None and _goes_back(found, one.held):
+        problem = (
+            f"`{one.path}`: expected a list newer than "
+            f"number {one.held.number} of {one.held.this_update.isoformat()}, "
+            f"found number {found.number} of {found.this_update.isoformat()}"
+        )
+        return replace(one, stamp=stamps[one.path], problem=problem)
+    return replace(one, stamp=stamps[one.path], held=found, problem="")
+
+
+def _snapshot_of(lists: Iterable[_ListFile]) -> RevocationSnapshot:
+    listed = tuple(lists)
+    return RevocationSnapshot.of(
+        (one.held for one in listed if one.held is not None),
+        (SourceProblem(source=str(one.path), problem=one.problem) for one in listed if one.held is None),
+    )
+
+
+def _goes_back(found: RevocationList, held: RevocationList) -> bool:
+    """Whether a list of the same issuer and scope is older than the one at hand (threat T37)."""
+    if (found.issuer, found.scope) != (held.issuer, held.scope):
+        return False
+    return held.supersedes(found) or found.this_update < held.this_update
+
+
+def _life_warnings(held: RevocationList, now: datetime) -> list[str]:
+    which = f"`{held.source}` of `{held.issuer_text}`"
+    next_update = held.next_update.isoformat()
+    if now < held.this_update:
+        return [f"{which} begins {held.this_update.isoformat()}, in the future"]
+    if now >= held.next_update:
+        return [f"{which} expired {next_update}"]
+    if held.next_update - now < _LIFE_LEFT * (held.next_update - held.this_update):
+        return [f"{which} has less than {_LIFE_LEFT:.0%} of its life left: next update {next_update}"]
+    return []
+
+
+def _stamp_of(path: Path) -> _Stamp | None:
+    try:
+        return _stamp(path.stat())
+    except OSError:
+        return None
+
+
+def _stamp(status: os.stat_result) -> _Stamp:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _read_file(path: Path, limit: int, stamps: dict[Path, _Stamp | None]) -> bytes:
+    """Read a file, noting how it looked before.
+
+    Raises:
+        TrustMaterialError: it is missing, unreadable, no regular file, or larger than the limit.
+
+    """
+    stamps[path] = None
+    try:
+        if path.exists() and not path.is_file():  # opening a named pipe would wait for its writer
+            raise TrustMaterialError(f"`{path}`: expected a regular file")
+        with path.open("rb") as file:
+            stamps[path] = _stamp(os.fstat(file.fileno()))
+            octets = file.read(limit + 1)
+    except OSError as error:
+        raise TrustMaterialError(f"`{path}`: cannot be read: {error.strerror}") from error
+    if len(octets) > limit:
+        raise TrustMaterialError(f"`{path}`: expected at most {limit} octets, found more")
+    return octets
