@@ -65,8 +65,8 @@ _MOST_ATTRIBUTES = 100
 _MOST_GENERAL_NAMES = 1_000
 """Names of one subject alternative name: large web hosts come near it, people have a few."""
 
-_VERSION_2 = 1
 _VERSION_3 = 2
+"""How version 3 is encoded."""
 
 _COMMON_NAME = "2.5.4.3"
 _EMAIL_ADDRESS = "1.2.840.113549.1.9.1"
@@ -271,7 +271,7 @@ def _read_parts(der: bytes) -> _Parts:
     signed = Fields(certificate.take(SEQUENCE).content)
     signature_algorithm = certificate.take(SEQUENCE)
 
-    version = _read_version(signed.take_optional(_EXPLICIT_0))
+    is_version_3 = _read_version(signed.take_optional(_EXPLICIT_0))
     serial = _read_serial(signed.take(INTEGER).content)
     if signed.take(SEQUENCE) != signature_algorithm:
         raise CertificateSyntaxError("signature algorithm inside and outside of the signed part differ")
@@ -279,12 +279,10 @@ def _read_parts(der: bytes) -> _Parts:
     signed.take(SEQUENCE)  # validity: the caller's affair
     subject = signed.take(SEQUENCE)
     public_key_info = signed.take(SEQUENCE).encoded
-    unique_ids = [signed.take_optional(tag) for tag in (_ISSUER_UNIQUE_ID, _SUBJECT_UNIQUE_ID)]
-    if version < _VERSION_2 and any(unique_ids):
-        raise CertificateSyntaxError("unique identifiers in a certificate of version 1")
-    extensions = signed.take_optional(_EXPLICIT_3)
-    if extensions is not None and version != _VERSION_3:
-        raise CertificateSyntaxError(f"extensions in a certificate of version {version + 1}")
+    later = [signed.take_optional(tag) for tag in (_ISSUER_UNIQUE_ID, _SUBJECT_UNIQUE_ID, _EXPLICIT_3)]
+    if any(later) and not is_version_3:
+        raise CertificateSyntaxError("unique identifiers or extensions in a certificate of version 1")
+    extensions = later[-1]
     signed.finish()
     _require_second_reading(der)
     return _Parts(
@@ -311,14 +309,16 @@ def _require_second_reading(der: bytes) -> None:
         ) from error
 
 
-def _read_version(element: Element | None) -> int:
-    """Return the version as encoded: 0 for version 1, which DER never writes because it is the default."""
+def _read_version(element: Element | None) -> bool:
+    """Whether the version is 3; else it is 1, which DER never writes, because it is the default.
+
+    Version 2 is refused: nobody issued it, and `cryptography` does not read it.
+    """
     if element is None:
-        return 0
-    version = read_integer(read_element(element.content, INTEGER).content)
-    if version not in {_VERSION_2, _VERSION_3}:
-        raise CertificateSyntaxError("expected version 1, 2 or 3, found another one")
-    return version
+        return False
+    if read_integer(read_element(element.content, INTEGER).content) != _VERSION_3:
+        raise CertificateSyntaxError("expected a certificate of version 1 or 3, found another one")
+    return True
 
 
 def _read_serial(content: bytes) -> int:
