@@ -83,8 +83,8 @@ class MarkedText:
     """A text in slash form with its escapes resolved.
 
     `plain` is the text meant; `mask` is the same with NUL in the place of each escaped character, so that
-    syntax is looked for in `mask` and cut out of `plain`. `unpaired` tells of a quote that encloses nothing; it
-    is kept as an ordinary character, for the caller to refuse.
+    syntax is looked for in `mask` and cut out of `plain`. `unpaired` tells of a quote that encloses nothing;
+    it is kept as an ordinary character, for the caller to refuse.
     INVARIANT: `plain` and `mask` have the same length.
     """
 
