@@ -96,8 +96,7 @@ def read_original_request(
     Args:
         kind: where this front end says it.
         parts: the parts that it sets; of kind `appended` only `host` (the sub-request's own Host, which Envoy
-        keeps)
-            and `proto` (`X-Forwarded-Proto`) can be, because path and method come with the sub-request.
+            keeps) and `proto` (`X-Forwarded-Proto`) are looked at, because path and method come anyway.
         headers: the field lines of the sub-request.
         sub_request: its method, and what follows the prefix.
 

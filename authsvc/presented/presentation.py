@@ -21,16 +21,18 @@ class PresentedCertificate:
     """The end-entity certificate (DER) that the front end says its client proved, and a pool of chain hints.
 
     `chain` is unordered, untrusted and never holds the leaf's identity: it only helps to build a path
-    (threat T20).
+    (threat T20). `sha256` is the digest of the leaf, `digest` that of everything presented.
     """
 
-    der: bytes
-    chain: tuple[bytes, ...] = ()
+    der: bytes = field(repr=False)
+    chain: tuple[bytes, ...] = field(default=(), repr=False)
+    sha256: bytes = field(init=False)
     digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Digest everything presented: SHA-256 over the leaf and each chain element, with lengths."""
         everything = hashlib.sha256(self.der)
+        object.__setattr__(self, "sha256", everything.digest())
         for element in self.chain:
             everything.update(len(element).to_bytes(4, "big"))
             everything.update(element)

@@ -138,6 +138,11 @@ class PresentationReader:
         self._is_watched = lru_cache(maxsize=1_024)(lambda name: normal_name(name) in self._watched)
         self._read_remembered = lru_cache(maxsize=_CACHED_READINGS)(self._read_fields)
 
+    @property
+    def header_names(self) -> tuple[bytes, ...]:
+        """The names of the fields that are read, sorted; none for dialect `tls`."""
+        return tuple(sorted(self._own))
+
     def read(
         self, headers: Sequence[HeaderField], handshake: HandshakeCertificates | None = None
     ) -> Presentation:
