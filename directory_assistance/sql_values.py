@@ -23,6 +23,7 @@ from directory_assistance.dn import (
 
 __all__ = [
     "CertificateValues",
+    "certificate_digest",
     "certificate_values",
     "common_name_key",
     "group_key",
@@ -87,6 +88,11 @@ def serial_text(serial: int) -> str:
     return f"{serial:x}"
 
 
+def certificate_digest(der: bytes) -> bytes:
+    """Return `certificates.sha256`."""
+    return hashlib.sha256(der).digest()
+
+
 def certificate_values(der: bytes) -> CertificateValues:
     """Return the columns of one stored certificate.
 
@@ -94,7 +100,7 @@ def certificate_values(der: bytes) -> CertificateValues:
     """
     facts = read_stored_certificate(der)
     return CertificateValues(
-        sha256=hashlib.sha256(der).digest(),
+        sha256=certificate_digest(der),
         issuer_key="" if facts is None else issuer_key(facts.issuer),
         serial="" if facts is None else serial_text(facts.serial),
         subject_key_id=None if facts is None else facts.subject_key_id,

@@ -1,0 +1,367 @@
+"""`LdapDirectory`: a trusted domain that lives in an LDAP server.
+
+What lives here: putting questions within time and size limits, once more where a kept connection had ended,
+and what each result code means. What does not: connections (`session.py`, `pool.py`), the questions
+(`questions.py`), reading entries (`reading.py`).
+
+Invariants:
+
+* An answer is complete or a fault. A result code other than success, and any reference to another place, is
+  a fault, with two exceptions that the protocol itself defines: a name that does not exist, and a value
+  that the server calls invalid, which no entry can have (RFC 4511 section 4.5.1.7).
+* `DirectoryUnavailable` is about the server or its configuration, never about the value asked for (threat
+  T79).
+
+NOTE: a size limit of the server below ours ends an answer early; that counts as more than was asked for.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from directory_assistance.backends.ldap.pool import SessionPool
+from directory_assistance.backends.ldap.questions import (
+    ANY_ENTRY,
+    EntryQuestion,
+    FilterQuestion,
+    NotAsked,
+    Question,
+    plan_questions,
+)
+from directory_assistance.backends.ldap.reading import (
+    ENTRY_ATTRIBUTES,
+    GROUP_ATTRIBUTES,
+    ReadEntry,
+    read_entry,
+    read_group,
+)
+from directory_assistance.backends.ldap.session import (
+    ConnectionLost,
+    LdapSession,
+    SearchAnswer,
+    SearchRequest,
+    open_session,
+)
+from directory_assistance.backends.ldap.settings import GroupStyle, LdapSettings, ServerKind, read_ldap_uri
+from directory_assistance.candidates import Candidate
+from directory_assistance.directory import LookUp
+from directory_assistance.dn import (
+    DistinguishedName,
+    MemberReference,
+    NameKey,
+    prepare,
+    read_ldap_dn,
+    render_ldap,
+)
+from directory_assistance.entry import Entry, Group
+from directory_assistance.errors import (
+    DirectoryAnswerMalformed,
+    DirectoryUnavailable,
+    ExpansionLimitExceeded,
+    NameSyntaxError,
+    shorten,
+)
+from directory_assistance.filters import Equality, Or, check_attribute_description, render_filter
+
+__all__ = ["MOST_GROUPS", "LdapDirectory"]
+
+MOST_GROUPS = 10_000
+"""Groups in the answer to one question, as in an expansion: no Active Directory token can hold so many."""
+
+_MEMBERS_AT_ONCE = 50
+"""Names in one filter: a person has one; groups on the way up come in dozens."""
+
+_SUCCESS = 0
+_SIZE_LIMIT_EXCEEDED = 4
+_NO_SUCH_OBJECT = 32
+_INVALID_VALUE = frozenset({21, 34})  # invalidAttributeSyntax, invalidDNSyntax
+_BAD_QUESTION = frozenset(
+    {12, 17, 18}
+)  # unavailableCriticalExtension, undefinedAttributeType, inappropriateMatching
+
+_PARTITIONS_WITHOUT_PEOPLE = frozenset({"cn=configuration", "dc=domaindnszones", "dc=forestdnszones"})
+"""Where an Active Directory refers to from the root of a domain, whatever was asked (first component)."""
+
+_MEMBER_ATTRIBUTES = {
+    GroupStyle.MEMBER: ("member",),
+    GroupStyle.UNIQUE_MEMBER: ("uniqueMember",),
+    GroupStyle.BOTH: ("member", "uniqueMember"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """The entries that one question is answered with; `exceeded` as in `LookUp`."""
+
+    entries: tuple[Entry, ...] = ()
+    exceeded: bool = False
+
+
+class LdapDirectory:
+    """A directory in an LDAP server; the contract is that of `directory_assistance.directory`.
+
+    An entry's names are its DN and, only to find it, the values of `cn`. Groups are those that list the DN.
+
+    Args:
+        domain: the domain it serves.
+        settings: how it is reached and read.
+
+    Raises:
+        NameSyntaxError: a host or the name attribute is not what it should be, or there is no host.
+
+    """
+
+    def __init__(self, domain: str, settings: LdapSettings) -> None:
+        if not settings.hosts:
+            raise NameSyntaxError("expected at least one LDAP host, found none")
+        self._hosts = tuple(read_ldap_uri(uri) for uri in settings.hosts)
+        self._name_attribute = settings.name_attribute
+        if self._name_attribute is not None:
+            check_attribute_description(self._name_attribute)
+        self._domain = domain
+        self._settings = settings
+        self._base = render_ldap(settings.base)
+        self._pool = SessionPool(domain, self._open_session)
+
+    @property
+    def domain(self) -> str:
+        """The domain this directory serves."""
+        return self._domain
+
+    def find_entries(self, candidate: Candidate, *, limit: int, deadline: float) -> LookUp:
+        """Find the entries that a candidate names, at most `limit`; see `directory_assistance.directory`."""
+        questions = plan_questions(candidate, self._settings)
+        if isinstance(questions, NotAsked):
+            return LookUp(asked=questions.why, supported=False)
+        asked = " and ".join(self._describe(question) for question in questions)
+        found: dict[str, Entry] = {}
+        for question in questions:
+            answer = self._answer(question, limit, deadline)
+            found.update((entry.key, entry) for entry in answer.entries)
+            if answer.exceeded or len(found) > limit:
+                return LookUp(asked=asked, exceeded=True)
+        return LookUp(entries=tuple(found[key] for key in sorted(found)), asked=asked)
+
+    def find_groups(self, members: Sequence[MemberReference], *, deadline: float) -> tuple[Group, ...]:
+        """Find the groups that list any of `members`, sorted by name.
+
+        Only distinguished names can be members of an LDAP group; other references are not asked for.
+        """
+        distinct = dict.fromkeys(members)
+        names = [name for name in distinct if isinstance(name, DistinguishedName) and name.rdns]
+        found: dict[NameKey, Group] = {}
+        for start in range(0, len(names), _MEMBERS_AT_ONCE):
+            for group in self._find_groups_of(names[start : start + _MEMBERS_AT_ONCE], deadline):
+                found[group.reference.key] = group
+            if len(found) > MOST_GROUPS:
+                raise self._too_many_groups()
+        return tuple(sorted(found.values(), key=lambda group: (prepare(group.name), group.reference.key)))
+
+    def check(self, *, deadline: float) -> None:
+        """Read the base entry; raise a `DirectoryFault` if that fails."""
+        request = SearchRequest(
+            base=self._base,
+            scope="BASE",
+            filter_text=render_filter(ANY_ENTRY),
+            attributes=("objectClass",),
+            size_limit=1,
+        )
+        answer = self._ask(request, deadline)
+        if answer.code == _NO_SUCH_OBJECT or (answer.code == _SUCCESS and not answer.entries):
+            raise self._no_base()
+        self._hold_success(answer)
+
+    def close(self) -> None:
+        """Close every connection; calls from now on raise `DirectoryUnavailable`."""
+        self._pool.close()
+
+    def _describe(self, question: Question) -> str:
+        match question:
+            case EntryQuestion():
+                return f"entry `{shorten(render_ldap(question.dn))}`"
+            case FilterQuestion():
+                return f"`{shorten(self._print(question))}`"
+            case _:
+                assert_never(question)
+
+    def _answer(self, question: Question, limit: int, deadline: float) -> _Found:
+        match question:
+            case EntryQuestion():
+                return self._read(question, deadline)
+            case FilterQuestion():
+                return self._search(question, limit, deadline)
+            case _:
+                assert_never(question)
+
+    def _print(self, question: FilterQuestion) -> str:
+        try:
+            return render_filter(question.filter)
+        except NameSyntaxError as error:
+            raise DirectoryAnswerMalformed(self._domain, f"the filter cannot be printed: {error}") from error
+
+    def _read(self, question: EntryQuestion, deadline: float) -> _Found:
+        """Read one entry by its name.
+
+        That the name does not exist is an answer; that the base does not exist is none.
+        """
+        request = SearchRequest(
+            base=render_ldap(question.dn),
+            scope="BASE",
+            filter_text=render_filter(ANY_ENTRY),
+            attributes=self._attributes(()),
+            size_limit=1,
+        )
+        answer = self._ask(request, deadline)
+        if answer.code == _NO_SUCH_OBJECT:
+            if not self._shows_base(answer.matched_dn):
+                self.check(deadline=deadline)
+            return _Found()
+        if answer.code in _INVALID_VALUE:
+            return _Found()
+        self._hold_success(answer)
+        read = self._read_entries(answer, ())
+        return _Found(entries=tuple(each.entry for each in read if each.entry.dn == question.dn))
+
+    def _search(self, question: FilterQuestion, limit: int, deadline: float) -> _Found:
+        request = SearchRequest(
+            base=self._base,
+            scope="SUBTREE",
+            filter_text=self._print(question),
+            attributes=self._attributes(question.compared),
+            size_limit=limit + 1,
+        )
+        answer = self._ask(request, deadline)
+        if answer.code == _SIZE_LIMIT_EXCEEDED:
+            return _Found(exceeded=True)
+        if answer.code == _NO_SUCH_OBJECT:
+            raise self._no_base()
+        if answer.code in _INVALID_VALUE:
+            return _Found()
+        self._hold_success(answer)
+        if len(answer.entries) > limit:  # some servers do not mind the limit they are given
+            return _Found(exceeded=True)
+        read = self._read_entries(answer, question.compared)
+        return _Found(entries=tuple(each.entry for each in read if question.accepts(each)))
+
+    def _read_entries(self, answer: SearchAnswer, compared: Sequence[str]) -> list[ReadEntry]:
+        return [
+            read_entry(self._domain, found, name_attribute=self._name_attribute, compared=compared)
+            for found in answer.entries
+        ]
+
+    def _attributes(self, compared: Sequence[str]) -> tuple[str, ...]:
+        mapped = () if self._name_attribute is None else (self._name_attribute,)
+        return tuple(dict.fromkeys((*ENTRY_ATTRIBUTES, *mapped, *compared)))
+
+    def _find_groups_of(self, names: Sequence[DistinguishedName], deadline: float) -> Iterator[Group]:
+        attributes = _MEMBER_ATTRIBUTES[self._settings.group_style]
+        listed = Or(
+            parts=tuple(
+                Equality(attribute=attribute, value=render_ldap(name))
+                for name in names
+                for attribute in attributes
+            )
+        )
+        request = SearchRequest(
+            base=self._base,
+            scope="SUBTREE",
+            filter_text=render_filter(listed),
+            attributes=GROUP_ATTRIBUTES,
+            size_limit=MOST_GROUPS + 1,
+        )
+        answer = self._ask(request, deadline)
+        if answer.code == _SIZE_LIMIT_EXCEEDED or len(answer.entries) > MOST_GROUPS:
+            raise self._too_many_groups()
+        if answer.code == _NO_SUCH_OBJECT:
+            raise self._no_base()
+        if answer.code not in _INVALID_VALUE:
+            self._hold_success(answer)
+            for found in answer.entries:
+                yield read_group(self._domain, found)
+
+    def _ask(self, request: SearchRequest, deadline: float) -> SearchAnswer:
+        """Put a question; once more on a new connection where the one used had ended.
+
+        A connection that stays silent is not tried again: the second try would take as long as the first.
+
+        Raises:
+            DirectoryFault: no complete answer.
+
+        """
+        try:
+            return self._ask_once(request, deadline, fresh=False)
+        except ConnectionLost:
+            return self._ask_once(request, deadline, fresh=True)
+
+    def _ask_once(self, request: SearchRequest, deadline: float, *, fresh: bool) -> SearchAnswer:
+        with self._pool.lend(deadline, fresh=fresh) as session:
+            return session.search(request, self._until(deadline))
+
+    def _open_session(self, deadline: float) -> LdapSession:
+        """Open a connection to the first host that lets us in."""
+        problems: list[str] = []
+        for host in self._hosts:
+            try:
+                return open_session(self._domain, host, self._settings, deadline)
+            except DirectoryUnavailable as fault:
+                problems.append(fault.problem)
+        raise DirectoryUnavailable(self._domain, "; ".join(problems))
+
+    def _until(self, deadline: float) -> float:
+        """Return when one operation must be over.
+
+        Raises:
+            DirectoryUnavailable: the deadline has passed.
+
+        """
+        now = time.monotonic()
+        if now >= deadline:
+            raise DirectoryUnavailable(self._domain, "no time left to ask")
+        return min(now + self._settings.timeout.total_seconds(), deadline)
+
+    def _hold_success(self, answer: SearchAnswer) -> None:
+        """Raise what an answer other than a complete success means."""
+        if answer.code in _BAD_QUESTION:
+            raise DirectoryAnswerMalformed(
+                self._domain, f"the server does not understand the question: {_said(answer)}"
+            )
+        if answer.code != _SUCCESS:
+            raise DirectoryUnavailable(self._domain, f"the server answered {_said(answer)}")
+        elsewhere = [uri for uri in answer.references if not self._is_without_people(uri)]
+        if elsewhere:
+            raise DirectoryUnavailable(
+                self._domain,
+                f"the answer is partial, because the server refers to `{shorten(elsewhere[0])}`",
+            )
+
+    def _is_without_people(self, uri: str) -> bool:
+        if self._settings.server is not ServerKind.ACTIVE_DIRECTORY:
+            return False
+        _scheme, _slashes, rest = uri.partition("://")
+        first, _comma, _others = rest.partition("/")[2].partition(",")
+        return first.casefold() in _PARTITIONS_WITHOUT_PEOPLE
+
+    def _shows_base(self, matched_dn: str) -> bool:
+        """Whether the part of a name that exists shows that our base does."""
+        try:
+            matched = read_ldap_dn(matched_dn)
+        except NameSyntaxError:  # empty where the server hides what we may not read
+            return False
+        base = self._settings.base
+        return DistinguishedName(rdns=matched.rdns[-len(base.rdns) :]) == base
+
+    def _no_base(self) -> DirectoryUnavailable:
+        return DirectoryUnavailable(
+            self._domain, f"the base `{shorten(self._base)}` does not exist or may not be read"
+        )
+
+    def _too_many_groups(self) -> ExpansionLimitExceeded:
+        return ExpansionLimitExceeded(
+            self._domain, f"more groups than {MOST_GROUPS} or than the server gives in one answer"
+        )
+
+
+def _said(answer: SearchAnswer) -> str:
+    message = f": {shorten(answer.message)}" if answer.message else ""
+    return f"{answer.code} {shorten(answer.description)}{message}"

@@ -1,0 +1,241 @@
+"""Candidates as questions to a kind of LDAP server, and which of the entries found are meant.
+
+What lives here: which filter finds somebody on which server, and the comparison of what came back. What
+does not: asking (`directory.py`), escaping (`directory_assistance.filters`).
+
+Invariants:
+
+* The wrong certificate filter finds nothing and says so politely, so the strategy follows the kind of
+  server, and a server of that kind that cannot be asked is not asked (`NotAsked`).
+* A server may find more than was meant (another certificate of that issuer and number, a name without its
+  accents). An entry counts only if it has the fact, compared as `directory_assistance.dn` compares. Whoever
+  matches an administrator's own filter is whom the server says.
+
+Standards: RFC 4515 (filters), RFC 4523 (certificateExactMatch).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from directory_assistance.backends.ldap.identifiers import (
+    issuer_serial_identities,
+    key_id_identity,
+    sid_octets,
+)
+from directory_assistance.backends.ldap.reading import ReadEntry
+from directory_assistance.backends.ldap.settings import LdapSettings, ServerKind
+from directory_assistance.candidates import (
+    Candidate,
+    CertificateCandidate,
+    FilterCandidate,
+    FindBy,
+    IssuerSerialCandidate,
+    SidCandidate,
+    SubjectCandidate,
+    SubjectKeyIdCandidate,
+    TextCandidate,
+)
+from directory_assistance.certificate_names import read_stored_certificate
+from directory_assistance.dn import DistinguishedName, NameSyntaxError, prepare, read_ldap_dn, render_ldap
+from directory_assistance.filters import (
+    Equality,
+    Filter,
+    Or,
+    Present,
+    certificate_exact_assertion,
+    is_blank_or_asterisks,
+)
+
+__all__ = ["ANY_ENTRY", "EntryQuestion", "FilterQuestion", "NotAsked", "Question", "plan_questions"]
+
+ANY_ENTRY = Present(attribute="objectClass")
+"""True of every entry (RFC 4512 section 2.4)."""
+
+_TEXT_ATTRIBUTES = {
+    FindBy.COMMON_NAME: "cn",
+    FindBy.MAIL: "mail",
+    FindBy.UPN: "userPrincipalName",
+    FindBy.UID: "uid",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryQuestion:
+    """Read the entry of this name, if there is one."""
+
+    dn: DistinguishedName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterQuestion:
+    """Search below the base; only entries that `accepts` holds for are meant.
+
+    `compared`: the attributes that `accepts` looks at beyond what every entry is read with.
+    """
+
+    filter: Filter
+    accepts: Callable[[ReadEntry], bool]
+    compared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAsked:
+    """This kind of server cannot be asked so, and why."""
+
+    why: str
+
+
+Question = EntryQuestion | FilterQuestion
+
+
+def plan_questions(  # noqa: PLR0911 - one answer per kind of candidate
+    candidate: Candidate, settings: LdapSettings
+) -> tuple[Question, ...] | NotAsked:
+    """Return what to ask for a candidate; nothing to ask means that nobody can be meant.
+
+    Total: any candidate gives questions or a reason.
+    """
+    match candidate:
+        case SubjectCandidate():
+            return _ask_subject(candidate, settings)
+        case TextCandidate():
+            return _ask_text(candidate)
+        case CertificateCandidate():
+            return _ask_certificate(candidate, settings.server)
+        case IssuerSerialCandidate():
+            return _ask_issuer_serial(candidate, settings.server)
+        case SubjectKeyIdCandidate():
+            return _ask_subject_key_id(candidate, settings.server)
+        case SidCandidate():
+            return _ask_sid(candidate, settings.server)
+        case FilterCandidate():
+            return (FilterQuestion(filter=candidate.filter, accepts=_anybody),)
+        case _:
+            assert_never(candidate)
+
+
+def _anybody(_found: ReadEntry) -> bool:
+    return True
+
+
+def _ask_subject(candidate: SubjectCandidate, settings: LdapSettings) -> tuple[Question, ...]:
+    """Whose DN, or whose mapped name, is this subject?"""
+    questions: list[Question] = []
+    below = len(settings.base.rdns)
+    if DistinguishedName(rdns=candidate.dn.rdns[-below:]) == settings.base:
+        questions.append(EntryQuestion(dn=candidate.dn))
+    attribute = settings.name_attribute
+    if attribute is not None and candidate.dn.rdns:
+
+        def accepts(found: ReadEntry) -> bool:
+            return any(_is_dn(text, candidate.dn) for text in found.texts[attribute.lower()])
+
+        wanted = Equality(attribute=attribute, value=render_ldap(candidate.dn))
+        questions.append(FilterQuestion(filter=wanted, accepts=accepts, compared=(attribute,)))
+    return tuple(questions)
+
+
+def _is_dn(text: str, dn: DistinguishedName) -> bool:
+    try:
+        return read_ldap_dn(text) == dn
+    except NameSyntaxError:
+        return False
+
+
+def _ask_text(candidate: TextCandidate) -> tuple[Question, ...]:
+    attribute = _TEXT_ATTRIBUTES[candidate.find_by]
+    if is_blank_or_asterisks(candidate.text):
+        return ()  # candidates are never blank; should one be, it must not find everybody
+    wanted = prepare(candidate.text)
+
+    def accepts(found: ReadEntry) -> bool:
+        return any(prepare(text) == wanted for text in found.texts[attribute.lower()])
+
+    equality = Equality(attribute=attribute, value=candidate.text)
+    return (FilterQuestion(filter=equality, accepts=accepts, compared=(attribute,)),)
+
+
+def _ask_certificate(candidate: CertificateCandidate, kind: ServerKind) -> tuple[Question, ...] | NotAsked:
+    def accepts(found: ReadEntry) -> bool:
+        return any(stored.der == candidate.der for stored in found.entry.certificates)
+
+    match kind:
+        case ServerKind.STANDARD:
+            return _ask_exact_match(candidate.issuer, candidate.serial, accepts)
+        case ServerKind.DS389:
+            octets = Equality(attribute="userCertificate;binary", value=candidate.der)
+            return (FilterQuestion(filter=octets, accepts=accepts),)
+        case ServerKind.ACTIVE_DIRECTORY:
+            wanted = _any_identity(issuer_serial_identities(candidate.issuer, candidate.serial))
+            return (FilterQuestion(filter=wanted, accepts=accepts),)
+        case _:
+            assert_never(kind)
+
+
+def _ask_issuer_serial(candidate: IssuerSerialCandidate, kind: ServerKind) -> tuple[Question, ...] | NotAsked:
+    def holds(found: ReadEntry) -> bool:
+        facts = (read_stored_certificate(stored.der) for stored in found.entry.certificates)
+        return any(
+            fact is not None and fact.serial == candidate.serial and fact.issuer == candidate.issuer
+            for fact in facts
+        )
+
+    match kind:
+        case ServerKind.STANDARD:
+            return _ask_exact_match(candidate.issuer, candidate.serial, holds)
+        case ServerKind.DS389:
+            return NotAsked(why="389-ds cannot be asked for issuer and serial number")
+        case ServerKind.ACTIVE_DIRECTORY:
+            identities = issuer_serial_identities(candidate.issuer, candidate.serial)
+            return (_ask_identity(identities),)
+        case _:
+            assert_never(kind)
+
+
+def _ask_exact_match(
+    issuer: DistinguishedName, serial: int, accepts: Callable[[ReadEntry], bool]
+) -> tuple[Question, ...] | NotAsked:
+    """Ask as OpenLDAP wants it: only this form uses the index, and octets find nobody."""
+    if not render_ldap(issuer).isascii():
+        return NotAsked(why="OpenLDAP finds no certificate whose issuer has characters outside ASCII")
+    assertion = certificate_exact_assertion(issuer, serial)
+    return (FilterQuestion(filter=Equality(attribute="userCertificate", value=assertion), accepts=accepts),)
+
+
+def _ask_subject_key_id(
+    candidate: SubjectKeyIdCandidate, kind: ServerKind
+) -> tuple[Question, ...] | NotAsked:
+    if kind is not ServerKind.ACTIVE_DIRECTORY:
+        return NotAsked(why="only Active Directory can be asked for a subject key identifier")
+    if not candidate.subject_key_id:
+        return ()
+    return (_ask_identity((key_id_identity(candidate.subject_key_id),)),)
+
+
+def _ask_sid(candidate: SidCandidate, kind: ServerKind) -> tuple[Question, ...] | NotAsked:
+    if kind is not ServerKind.ACTIVE_DIRECTORY:
+        return NotAsked(why="only Active Directory can be asked for a security identifier")
+    octets = sid_octets(candidate.sid)
+    if octets is None:
+        return ()
+
+    def accepts(found: ReadEntry) -> bool:
+        return found.entry.sid == candidate.sid
+
+    return (FilterQuestion(filter=Equality(attribute="objectSid", value=octets), accepts=accepts),)
+
+
+def _ask_identity(identities: tuple[str, ...]) -> FilterQuestion:
+    wanted = {prepare(identity) for identity in identities}
+
+    def accepts(found: ReadEntry) -> bool:
+        return any(prepare(text) in wanted for text in found.texts["altsecurityidentities"])
+
+    return FilterQuestion(
+        filter=_any_identity(identities), accepts=accepts, compared=("altSecurityIdentities",)
+    )
+
+
+def _any_identity(identities: tuple[str, ...]) -> Filter:
+    return Or(parts=tuple(Equality(attribute="altSecurityIdentities", value=each) for each in identities))
