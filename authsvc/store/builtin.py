@@ -47,7 +47,7 @@ def ensure_directory_database(connection: Connection) -> None:
         connection.execute(
             insert(acl_entries).values(
                 database_id=found,
-                key=DEFAULT_ENTRY.casefold(),
+                key=DEFAULT_ENTRY.casefold(),  # as `databases.py` makes keys
                 name=DEFAULT_ENTRY,
                 type="unspecified",
                 level="No Access",

@@ -1,15 +1,15 @@
 """The tables of the service, and the one way to open and write a database that holds them.
 
-The tables of people and groups are `directory_assistance.sql_tables`; the tables here (databases, ACLs, their
-log, settings) stand in the same metadata, so that one migration makes both. A secondary `sql` directory has
-all of them and uses the first half.
+The tables of people and groups are `directory_assistance.sql_tables`; the tables here (databases, ACLs,
+their log, settings) stand in the same metadata, so that one migration makes both. A secondary `sql`
+directory has all of them and uses the first half.
 
 Not here: how a schema comes into being (`migrate.py`), and what the rows mean (`people.py`, `groups.py`,
 `databases.py`).
 
-INVARIANT: every write goes through `open_change`. It takes the write lock before it reads anything, so that
-what a change checks ("this name is free", "another Manager remains") still holds when it is committed, and it
-bumps the generation that caches watch.
+INVARIANT: every write goes through `open_change`. It takes the write lock before it reads anything, so
+that what a change checks ("this name is free", "another Manager remains") still holds when it is
+committed, and it bumps the generation that caches watch.
 """
 
 import sqlite3
@@ -22,6 +22,7 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Engine,
     ForeignKey,
@@ -55,6 +56,7 @@ __all__ = [
     "database_roles",
     "databases",
     "ensure_generation",
+    "in_code_point_order",
     "metadata",
     "open_change",
     "open_engine",
@@ -144,8 +146,8 @@ def open_engine(url: str) -> Engine:
         directory.
 
     Returns:
-        An engine whose SQLite connections enforce foreign keys, use write-ahead logging, flush every commit
-        and wait for other writers.
+        An engine whose SQLite connections enforce foreign keys, use write-ahead logging, flush every
+        commit and wait for other writers.
 
     Raises:
         ConfigurationError: the address is unreadable, of another kind, or an SQLite database in memory.
@@ -175,8 +177,8 @@ def _read_url(url: str) -> URL:
     shown = shorten(address.render_as_string(hide_password=True))
     if address.get_backend_name() == "sqlite":
         if address.database in {None, "", ":memory:"} or "mode" in address.query:
-            # Each connection of the pool would see its own, empty database: everything in it would be "not
-            # found".
+            # Each connection of the pool would see its own, empty database: everything in it would be
+            # "not found".
             raise _url_problem(f"expected a file after `sqlite:///`, found `{shown}`")
         return address
     if address.drivername != "postgresql+psycopg":
@@ -189,7 +191,8 @@ def _url_problem(problem: str) -> ConfigurationError:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    # The driver would open transactions by its own guess, too late for our lock; `_begin_sqlite` opens them.
+    # The driver would open transactions by its own guess, too late for our lock; `_begin_sqlite` opens
+    # them.
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
@@ -197,9 +200,9 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
         cursor.execute("PRAGMA foreign_keys = ON")  # off by default; per connection
         cursor.execute("PRAGMA synchronous = FULL")  # a revocation that was confirmed survives a power cut
         if cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            # Readers then never wait for the writer. The mode is the file's, set once. While another process
-            # sets it, or writes in the old mode, SQLite refuses at once instead of waiting: then the next
-            # connection sets it. Nothing but speed depends on it.
+            # Readers then never wait for the writer. The mode is the file's, set once. While another
+            # process sets it, or writes in the old mode, SQLite refuses at once instead of waiting: then
+            # the next connection sets it. Nothing but speed depends on it.
             with suppress(sqlite3.OperationalError):
                 cursor.execute("PRAGMA journal_mode = WAL")
     finally:
@@ -207,8 +210,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock now, and waits for it. A transaction that began by reading could not wait
-    # when it comes to write: SQLite answers "locked" at once, because its snapshot is already old.
+    # IMMEDIATE takes the write lock now, and waits for it. A transaction that began by reading could not
+    # wait when it comes to write: SQLite answers "locked" at once, because its snapshot is already old.
     writes = connection.get_execution_options().get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -264,6 +267,14 @@ def open_reading(engine: Engine) -> Iterator[Connection]:
             yield connection
     except SQLAlchemyError as error:
         raise unavailable(error) from error
+
+
+def in_code_point_order(connection: Connection, column: Column[str]) -> ColumnElement[str]:
+    """Return a text column as it sorts in Python, for ORDER BY and paging.
+
+    SQLite sorts so by itself; PostgreSQL by the language that the database was made with.
+    """
+    return column.collate("C") if connection.dialect.name == "postgresql" else column
 
 
 def unavailable(error: SQLAlchemyError) -> StoreUnavailable:
