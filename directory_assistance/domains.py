@@ -94,6 +94,11 @@ class DirectoryAssistance:
     domains: tuple[SecondaryDomain, ...] = ()
     ambiguity: Ambiguity = Ambiguity.FIRST
 
+    @property
+    def domain_names(self) -> frozenset[str]:
+        """Return the names of all configured domains, the primary's and those of disabled ones too."""
+        return frozenset((self.primary.domain, *(domain.domain for domain in self.domains)))
+
     def close(self) -> None:
         """Close every directory."""
         for domain in (self.primary, *self.domains):

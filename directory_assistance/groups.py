@@ -20,7 +20,14 @@ from directory_assistance.dn import FlatName, MemberReference, Name, is_reserved
 from directory_assistance.entry import Group, GroupType
 from directory_assistance.errors import ExpansionLimitExceeded
 
-__all__ = ["ExpansionLimits", "FoundGroup", "expand_groups", "find_denying_group", "is_usable_group_name", "references_of"]
+__all__ = [
+    "ExpansionLimits",
+    "FoundGroup",
+    "expand_groups",
+    "find_denying_group",
+    "is_usable_group_name",
+    "references_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +101,18 @@ def expand_groups(
                 frontier += (found[group.reference],)
         depth += 1
         if frontier and depth > limits.max_depth:
-            raise ExpansionLimitExceeded(directory.domain, f"groups are nested deeper than {limits.max_depth} levels")
+            raise ExpansionLimitExceeded(
+                directory.domain, f"groups are nested deeper than {limits.max_depth} levels"
+            )
     _hold_budget(directory, found, limits)
     return tuple(sorted(found.values(), key=lambda hit: (prepare(hit.group.name), hit.group.name)))
 
 
 def _hold_budget(directory: Directory, found: dict[Name, FoundGroup], limits: ExpansionLimits) -> None:
     if len(found) > limits.max_groups:
-        raise ExpansionLimitExceeded(directory.domain, f"more than {limits.max_groups} groups for one identity")
+        raise ExpansionLimitExceeded(
+            directory.domain, f"more than {limits.max_groups} groups for one identity"
+        )
 
 
 def _find_parents(

@@ -2,7 +2,12 @@
 
 from collections.abc import Iterable
 
-from directory_assistance.domains import DirectoryAssistance, GroupAuthorization, PrimaryDomain, SecondaryDomain
+from directory_assistance.domains import (
+    DirectoryAssistance,
+    GroupAuthorization,
+    PrimaryDomain,
+    SecondaryDomain,
+)
 from directory_assistance.dn import Name, prepare
 from directory_assistance.entry import GroupMembership, Identity
 from directory_assistance.groups import (
@@ -18,7 +23,9 @@ from directory_assistance.trace import TraceRecorder
 __all__ = ["denying_group_of", "identify"]
 
 
-def identify(assistance: DirectoryAssistance, match: Match, *, deadline: float, trace: TraceRecorder) -> Identity:
+def identify(
+    assistance: DirectoryAssistance, match: Match, *, deadline: float, trace: TraceRecorder
+) -> Identity:
     """Make an identity of a match.
 
     1. Groups of the primary, for everybody, by the name for ACLs.
@@ -53,7 +60,9 @@ def identify(assistance: DirectoryAssistance, match: Match, *, deadline: float, 
         display_name=match.entry.display_name,
         mail=_mail(match),
         aliases=match.entry.names[1:],
-        groups=tuple(sorted(memberships, key=lambda group: (prepare(group.qualified_name), group.qualified_name))),
+        groups=tuple(
+            sorted(memberships, key=lambda group: (prepare(group.qualified_name), group.qualified_name))
+        ),
         found_by=match.found_by.value,
         bound_by=match.bound_by.value,
         strength=match.strength,
@@ -73,7 +82,9 @@ def denying_group_of(
     """
     primary = assistance.primary
     names: tuple[Name, ...] = tuple(dict.fromkeys((match.name, *match.entry.names)))
-    return find_denying_group(primary.directory, names, deny_access, limits=primary.expansion, deadline=deadline)
+    return find_denying_group(
+        primary.directory, names, deny_access, limits=primary.expansion, deadline=deadline
+    )
 
 
 def _counts(domain: PrimaryDomain | SecondaryDomain, match: Match) -> bool:
@@ -134,5 +145,3 @@ def _mail(match: Match) -> str:
     return next(
         (mail for mail in mails if mail.rpartition("@")[2].casefold() in match.domain.mail_domains), ""
     )
-
-

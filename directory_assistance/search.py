@@ -37,7 +37,12 @@ from directory_assistance.domains import (
     order_domains,
 )
 from directory_assistance.entry import Entry, Strength
-from directory_assistance.errors import DirectoryAnswerMalformed, DirectoryUnavailable, NameSyntaxError, shorten
+from directory_assistance.errors import (
+    DirectoryAnswerMalformed,
+    DirectoryUnavailable,
+    NameSyntaxError,
+    shorten,
+)
 from directory_assistance.naming import most_specific_match, render_rule
 from directory_assistance.trace import TraceRecorder
 
@@ -86,7 +91,17 @@ class Match:
     trusted rule that covers the name, printed, empty for the primary.
     """
 
-    __slots__ = ("bound_by", "domain", "entry", "found_by", "name", "own_name", "rule", "strength", "warnings")
+    __slots__ = (
+        "bound_by",
+        "domain",
+        "entry",
+        "found_by",
+        "name",
+        "own_name",
+        "rule",
+        "strength",
+        "warnings",
+    )
 
     def __init__(  # noqa: PLR0913 - evidence is made in one place, with everything it says
         self,
@@ -246,7 +261,9 @@ class _Search:
             except DirectoryUnavailable as fault:
                 if isinstance(domain, PrimaryDomain) or domain.on_unavailable is OnUnavailable.UNDECIDED:
                     raise
-                self._trace.note("search", domain.domain, f"SKIPPED although it did not answer: {fault.problem}")
+                self._trace.note(
+                    "search", domain.domain, f"SKIPPED although it did not answer: {fault.problem}"
+                )
 
     def _hits_in(self, domain: AnyDomain, plan: CandidatePlan) -> Iterator[_Hit | NoMatch]:
         for candidate in plan.candidates:
@@ -268,12 +285,16 @@ class _Search:
                 yield marked
                 return
             bound = [entry for entry in answer.entries if self._binds(domain.plan, entry)]
-            self._trace.note("search", subject, f"{len(answer.entries)} found, {len(bound)} bound by {domain.plan.bind_by}")
+            self._trace.note(
+                "search", subject, f"{len(answer.entries)} found, {len(bound)} bound by {domain.plan.bind_by}"
+            )
             if len(bound) > 1:
                 owners = ", ".join(f"`{_shown(entry)}`" for entry in bound)
                 yield NoMatch(
                     refusal=SearchRefusal.AMBIGUOUS,
-                    detail=shorten(f"{len(bound)} entries of {domain.domain} are bound to this certificate: {owners}"),
+                    detail=shorten(
+                        f"{len(bound)} entries of {domain.domain} are bound to this certificate: {owners}"
+                    ),
                 )
                 return
             if bound:
@@ -307,11 +328,14 @@ class _Search:
                 return names.der in stored
             case BindBy.PUBLIC_KEY:
                 facts = (read_stored_certificate(der) for der in stored)
-                return any(fact is not None and fact.public_key_info == names.public_key_info for fact in facts)
+                return any(
+                    fact is not None and fact.public_key_info == names.public_key_info for fact in facts
+                )
             case BindBy.ISSUER_SERIAL:
                 facts = (read_stored_certificate(der) for der in stored)
                 return any(
-                    fact is not None and fact.serial == names.serial and fact.issuer == names.issuer for fact in facts
+                    fact is not None and fact.serial == names.serial and fact.issuer == names.issuer
+                    for fact in facts
                 )
             case BindBy.SUBJECT_KEY_ID:
                 if not names.subject_key_id:
@@ -347,12 +371,15 @@ class _Search:
             return self._go_on(hit, f"`{_printed(name)}` is a reserved name and never an identity")
         if entry.disabled:
             return NoMatch(
-                refusal=SearchRefusal.ENTRY_DISABLED, detail=f"`{_shown(entry)}` in `{domain.domain}` is disabled"
+                refusal=SearchRefusal.ENTRY_DISABLED,
+                detail=f"`{_shown(entry)}` in `{domain.domain}` is disabled",
             )
         if isinstance(domain, SecondaryDomain) and not domain.may_assert_primary_names:
             borrowed = next((each for each in checked if self._belongs_to_primary(each)), None)
             if borrowed is not None:
-                detail = f"`{_printed(borrowed)}`, found in `{domain.domain}`, is a name of the primary directory"
+                detail = (
+                    f"`{_printed(borrowed)}`, found in `{domain.domain}`, is a name of the primary directory"
+                )
                 self._trace.note("search", domain.domain, detail)
                 return NoMatch(refusal=SearchRefusal.DOMAIN_NOT_TRUSTED_FOR_NAME, detail=detail)
         return Match(
@@ -377,7 +404,8 @@ class _Search:
             return [read_ldap_dn(value) for value in hit.entry.mapped_names]
         except NameSyntaxError as error:
             raise DirectoryAnswerMalformed(
-                hit.domain.domain, f"the name attribute of `{_shown(hit.entry)}` is no distinguished name: {error}"
+                hit.domain.domain,
+                f"the name attribute of `{_shown(hit.entry)}` is no distinguished name: {error}",
             ) from error
 
     def _go_on(self, hit: _Hit, why: str) -> None:
@@ -432,7 +460,9 @@ class _Search:
 
     def _first_refusal(self) -> NoMatch:
         order = tuple(SearchRefusal)
-        nobody = NoMatch(refusal=SearchRefusal.NO_ENTRY, detail="no directory holds an entry for this certificate")
+        nobody = NoMatch(
+            refusal=SearchRefusal.NO_ENTRY, detail="no directory holds an entry for this certificate"
+        )
         return min((*self._refusals, nobody), key=lambda refusal: order.index(refusal.refusal))
 
 

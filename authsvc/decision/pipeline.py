@@ -240,14 +240,13 @@ class _Decision:
                 database = self._snapshot.databases.find(target.database)
         if database is None:
             return self._denied(Reason.DATABASE_UNKNOWN, f"no database `{target.database}`", step="decide")
-        primary_only = database.name == DIRECTORY_DATABASE
         administrator = (
             self._identity.primary and self._identity.name in self._snapshot.policy.full_access_administrators
         )
         access = (
             full_access(database)
             if administrator
-            else resolve_access(database, self._identity, primary_only=primary_only)
+            else self._resolve(database, self._identity)
         )
         refused = self._refuse_access(database, access, target)
         if refused is not None:
@@ -288,13 +287,21 @@ class _Decision:
                 database = self._snapshot.databases.find(target.database)
         if database is None:
             return self._denied(Reason.DATABASE_UNKNOWN, f"no database `{target.database}`", step="decide")
-        access = resolve_access(database, None, primary_only=database.name == DIRECTORY_DATABASE)
+        access = self._resolve(database, None)
         refused = self._refuse_access(database, access, target)
         if refused is not None and refused.reason is not Reason.TLS_REQUIRED:
             return self._denied(Reason.CERTIFICATE_MISSING, f"{why}, and {refused.detail}", step="decide")
         if refused is not None:
             return refused
         return self._allowed(Reason.ALLOWED_ANONYMOUS, access)
+
+    def _resolve(self, database: Database, identity: Identity | None) -> EffectiveAccess:
+        return resolve_access(
+            database,
+            identity,
+            domains=self._snapshot.assistance.domain_names,
+            primary_only=database.key == DIRECTORY_DATABASE,
+        )
 
     def _over_tls(self) -> bool:
         """Whether the original request arrived over TLS; where nobody says, only if it carries a certificate."""
