@@ -11,7 +11,6 @@ see something else in what was read here. Every error is a `DerSyntaxError`, wha
 from typing import NamedTuple
 
 __all__ = [
-    "BIT_STRING",
     "BOOLEAN",
     "INTEGER",
     "OBJECT_IDENTIFIER",
@@ -30,7 +29,6 @@ __all__ = [
 
 BOOLEAN = 0x01
 INTEGER = 0x02
-BIT_STRING = 0x03
 OCTET_STRING = 0x04
 OBJECT_IDENTIFIER = 0x06
 SEQUENCE = 0x30

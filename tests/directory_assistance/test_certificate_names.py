@@ -560,6 +560,16 @@ def test_a_serial_number_of_20_octets_is_read_also_with_its_highest_bit_set() ->
     assert serial == read_certificate_names(replace(BASE, serial=b"\x02\x15\x00" + b"\xff" * 20).der).serial
 
 
+def test_the_smallest_serial_number_is_1() -> None:
+    assert 1 == read_certificate_names(replace(BASE, serial=b"\x02\x01\x01").der).serial
+
+
+def test_the_names_as_a_log_would_show_them_hold_no_certificate_and_no_key() -> None:
+    shown = repr(read_certificate_names(PLAIN.der))
+    assert "Dave Lawson" in shown
+    assert not [octets for octets in (BASE.der, BASE.key, BASE.issuer) if repr(octets) in shown]
+
+
 def test_100_attributes_are_read() -> None:
     subject = name(*[rdn(("2.5.4.3", 0x0C, b"a"))] * 100)
     assert ("a",) * 100 == read_certificate_names(replace(BASE, subject=subject).der).common_names
