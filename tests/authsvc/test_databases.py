@@ -151,8 +151,10 @@ def test_parameters_name_database_and_requirement(query: str, expected: Target) 
         ("database=%ed%a0%80", "expected UTF-8 in a parameter, found `%ed%a0%80`"),
         (
             "database=x&level=boss",
-            "expected a level (Manager, Designer, Editor, Author, Reader, Depositor, No Access), "
-            "found `boss`",
+            (
+                "expected a level (Manager, Designer, Editor, Author, Reader, Depositor, No Access), "
+                "found `boss`"
+            ),
         ),
         ("database=x&level=no+access", "expected a level that gives something, found `No Access`"),
         (
@@ -310,8 +312,8 @@ def test_who_decides(query: str, original: OriginalRequest | None, expected: Tar
             "database=a//b",
             GET,
             "database_unknown",
-            "expected the name of a database, found `a//b`: its part `` is empty, begins or ends with a space, "
-            "or ends with a dot",
+            "expected the name of a database, found `a//b`: "
+            "its part `` is empty, begins or ends with a space, or ends with a dot",
             id="a text that is no database's name",
         ),
     ],
