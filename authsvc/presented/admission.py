@@ -104,7 +104,7 @@ def _find_peer_problem(admission: FrontEndAdmission, caller: Caller) -> str:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped  # a dual-stack socket shows IPv4 peers so
     if address is None or not any(address in network for network in admission.peers):
-        return f"`{caller.address or 'unknown'}` is in none of the networks under `peers`"
+        return f"`{address or 'unknown'}` is in none of the networks under `peers`"
     return ""
 
 
