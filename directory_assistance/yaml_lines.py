@@ -38,6 +38,7 @@ __all__ = [
     "expand_references",
     "inspect_yaml",
     "load_yaml",
+    "path_in_file",
     "problems_from",
     "read_text",
     "suggest",
@@ -497,7 +498,7 @@ def _problem_from(
 ) -> Problem:
     kind, location = detail["type"], detail["loc"]
     context = detail.get("ctx", {})
-    path = _path_in_file(location, loaded, base_path, missing=kind in {"missing", "missing_argument"})
+    path = path_in_file(location, loaded, base_path, missing=kind in {"missing", "missing_argument"})
     if kind == "extra_forbidden":
         known = _keys_at(model, location[:-1])
         return loaded.problem(path, "unknown key", hint=suggest(str(location[-1]), known))
@@ -576,12 +577,14 @@ def _either(words: list[str]) -> str:
 
 
 def _near(found: object, allowed: list[str]) -> str:
+    if isinstance(found, float | int) and str(found) in allowed:
+        return "put it in quotes"
     hint = suggest(found, allowed) if isinstance(found, str) else ""
     return hint if hint.startswith("did you mean") else ""
 
 
-def _path_in_file(
-    location: Iterable[str | int], loaded: LoadedYaml, base_path: YamlPath, *, missing: bool
+def path_in_file(
+    location: Iterable[str | int], loaded: LoadedYaml, base_path: YamlPath = (), *, missing: bool = False
 ) -> YamlPath:
     """Follow pydantic's location through the file.
 

@@ -1,1 +1,33 @@
-"""The kinds of directory, one module each."""
+"""The kinds of directory, one module each, and the one place that knows them all."""
+
+from typing import assert_never
+
+from directory_assistance.backends.ldap import LdapDirectory
+from directory_assistance.backends.ldap.settings import LdapSettings
+from directory_assistance.backends.sql import SqlDirectory
+from directory_assistance.directory import Directory
+from directory_assistance.sql_engine import SqlSettings, open_engine
+
+__all__ = ["open_directory", "open_sql_directory"]
+
+
+def open_directory(domain: str, settings: SqlSettings | LdapSettings) -> Directory:
+    """Open a directory; nothing is connected to before the first question.
+
+    Args:
+        domain: the domain it serves.
+        settings: as `directory_assistance.config` reads them.
+
+    """
+    match settings:
+        case SqlSettings():
+            return open_sql_directory(domain, settings)
+        case LdapSettings():
+            return LdapDirectory(domain, settings)
+        case _:
+            assert_never(settings)
+
+
+def open_sql_directory(domain: str, settings: SqlSettings) -> SqlDirectory:
+    """Open an `sql` directory, which may be a primary."""
+    return SqlDirectory(domain, open_engine(settings.url))

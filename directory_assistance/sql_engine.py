@@ -1,0 +1,136 @@
+"""Opening the database of an `sql` directory for reading.
+
+What lives here: which addresses are databases of ours, and an engine that can only read. What does not: the
+tables (`sql_tables.py`), making and changing them (the service's store).
+
+INVARIANT: nothing opened here writes. A database file that is not there is a fault, never an empty directory:
+SQLite would otherwise make the file, and everybody in it would be "not found".
+"""
+
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+__all__ = ["SqlSettings", "open_engine", "read_database_url"]
+
+_BUSY_TIMEOUT_SECONDS = 2.0
+"""How long SQLite waits for a writer that switches the journal; reading in write-ahead mode never waits."""
+
+_CONNECT_TIMEOUT_SECONDS = 2
+"""How long PostgreSQL may take to accept a connection (its smallest): the search waits meanwhile."""
+
+_STATEMENT_TIMEOUT_MILLISECONDS = 5_000
+"""How long PostgreSQL may work on one look-up; they take a millisecond."""
+
+_CONNECTIONS = 8
+"""Connections kept: one for each thread that decides, and as many again."""
+
+_POOL_TIMEOUT_SECONDS = 2.0
+"""How long a look-up waits for a free connection."""
+
+_EXPECTED = "expected `sqlite:///FILE` or `postgresql+psycopg://NAME@HOST/DATABASE`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlSettings:
+    """An `sql` directory.
+
+    `url` is its address with an absolute file and the password in it; `shown` is the same without password.
+    """
+
+    url: str = field(repr=False)
+    shown: str
+
+
+def read_database_url(text: str) -> URL:
+    """Read the address of a database.
+
+    Raises:
+        ValueError: it is none of ours; the text never repeats the address, which may hold a password.
+
+    """
+    try:
+        url = make_url(text)
+        url.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise ValueError(f"{_EXPECTED}, found no such address") from error
+    if url.drivername in {"sqlite", "sqlite+pysqlite"}:
+        if not url.database or url.database == ":memory:" or url.query or url.host:
+            raise ValueError("expected a file after `sqlite:///`, and nothing else")
+        return url
+    if url.drivername != "postgresql+psycopg":
+        raise ValueError(f"{_EXPECTED}, found another kind of database")
+    if not url.database:
+        raise ValueError(f"{_EXPECTED}, found no database")
+    if any("password" in key for key in url.query):
+        raise ValueError("expected the password before the host (`NAME:${VARIABLE}@HOST`)")
+    return url
+
+
+def open_engine(text: str) -> Engine:
+    """Open a database for reading; no connection is made yet.
+
+    Args:
+        text: an address that `read_database_url` reads; a relative file belongs to the working folder.
+
+    Returns:
+        An engine for several threads. Each transaction sees one state of the database; statements that write
+        are refused by the database.
+
+    Raises:
+        ValueError: the text is no such address.
+
+    """
+    url = read_database_url(text)
+    if url.get_backend_name() == "sqlite":
+        return _open_sqlite(str(url.database))
+    return create_engine(
+        url,
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_SECONDS,
+        pool_pre_ping=True,  # a server that was restarted costs one reconnection, not one failed look-up
+        connect_args={
+            "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+            "options": (
+                f"-c default_transaction_read_only=on -c statement_timeout={_STATEMENT_TIMEOUT_MILLISECONDS}"
+            ),
+        },
+    )
+
+
+def _open_sqlite(database: str) -> Engine:
+    # `mode=rw` and `query_only`, not `mode=ro`: a reader in write-ahead mode has to write the shared index.
+    address = f"file:{quote(str(Path(database).absolute()))}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            address,
+            uri=True,
+            timeout=_BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,  # the driver would begin transactions by its own guess; `_begin` does
+            check_same_thread=False,  # the pool lends a connection to one thread at a time
+        )
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    engine = create_engine(
+        "sqlite+pysqlite://",
+        creator=connect,
+        poolclass=QueuePool,  # for an address without a file SQLAlchemy would take a pool of one connection
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_SECONDS,
+    )
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
