@@ -278,12 +278,28 @@ def test_a_template_of_4096_characters_is_read_and_a_longer_one_refused() -> Non
     assert "filter template has 4097 characters, the limit is 4096" == problem_of(longest + "x")
 
 
-def test_a_template_nested_16_deep_is_read_and_a_deeper_one_refused() -> None:
+@pytest.mark.parametrize(
+    ("before", "around", "after"),
+    [
+        pytest.param("", "(&", "", id="in the first part"),
+        pytest.param("", "(&(a=b)", "", id="in a later part"),
+        pytest.param("(&(cn={subject.cn})", "(!", ")", id="in negations"),
+    ],
+)
+def test_a_template_nested_16_deep_is_read_and_a_deeper_one_refused(
+    before: str, around: str, after: str
+) -> None:
     def nested(depth: int) -> str:
-        return "(&" * (depth - 1) + "(cn={subject.cn})" + ")" * (depth - 1)
+        levels = depth - 1 - before.count("(&")
+        return f"{before}{around * levels}(cn={{subject.cn}}){')' * levels}{after}"
 
     assert filled(nested(16)) is not None
     assert "filter template is nested more than 16 deep" == problem_of(nested(17))
+
+
+def test_a_refusal_shows_20_characters_from_the_place_on() -> None:
+    rest = "0123456789" * 3
+    assert f"expected `(`, found `{rest[:20]}` at character 1" in problem_of(rest)
 
 
 def test_t44_a_hostile_value_in_a_template_is_one_equality_with_exactly_that_value() -> None:
