@@ -23,13 +23,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from authsvc.trust.anchors import TrustMaterialError, read_pem_blocks
 from authsvc.trust.certificate import READ_ERRORS, CertificateFacts, describe_name
 from authsvc.trust.profile import MINIMUM_RSA_BITS, SIGNATURE_HASHES, find_authority_key_problem
-from directory_assistance.der import BIT_STRING, INTEGER, SEQUENCE, DerSyntaxError, Fields, read_element
+from directory_assistance.der import INTEGER, SEQUENCE, DerSyntaxError, Fields, read_element
 from directory_assistance.errors import shorten
 
 __all__ = ["LARGEST_CRL", "IssuerKey", "RevocationList", "RevokedEntry", "Scope", "read_crl"]
 
 LARGEST_CRL: Final = 256 * 1024 * 1024
 """Octets of a list, checked before parsing: a million entries have about 50 MB (threat T33)."""
+
+_BIT_STRING: Final = 0x03
 
 _CRL_LABELS: Final = frozenset({b"X509 CRL"})
 
@@ -155,21 +157,20 @@ def _read(der: bytes, issuers: Iterable[CertificateFacts], source: str) -> Revoc
     # 2
     issuer = _find_issuer(crl, signed, issuer_der, issuers)
     # 3
-    extensions = {extension.oid.dotted_string: extension for extension in crl.extensions}
+    extensions = crl.extensions
     _require_understood(extensions)
     next_update = crl.next_update_utc
     if next_update is None:
         raise TrustMaterialError("the list has no next update, so that nobody can tell when it is stale")
     if next_update <= crl.last_update_utc:
         raise TrustMaterialError("the list's next update is not after its this update")
-    number = extensions.get(x509.CRLNumber.oid.dotted_string)
     return RevocationList(
         source=source,
         issuer=(issuer.subject_der, issuer.key_sha256),
         issuer_text=issuer.subject_text,
         this_update=crl.last_update_utc,
         next_update=next_update,
-        number=number.value.crl_number if number and isinstance(number.value, x509.CRLNumber) else -1,
+        number=_read_number(extensions),
         scope=_read_scope(extensions),
         entries=_read_entries(crl),
     )
@@ -180,7 +181,7 @@ def _read_frame(der: bytes) -> tuple[bytes, bytes]:
     outer = Fields(read_element(der, SEQUENCE).content)
     signed = outer.take(SEQUENCE)
     algorithm = outer.take(SEQUENCE)
-    outer.take(BIT_STRING)
+    outer.take(_BIT_STRING)
     outer.finish()
     inner = Fields(signed.content)
     inner.take_optional(INTEGER)
@@ -243,21 +244,27 @@ def _is_signed_with(crl: x509.CertificateRevocationList, signed: bytes, facts: C
     return False
 
 
-def _require_understood(extensions: Mapping[str, x509.Extension[x509.ExtensionType]]) -> None:
-    if x509.DeltaCRLIndicator.oid.dotted_string in extensions:
-        raise TrustMaterialError("delta lists are not supported")
-    for oid, extension in extensions.items():
+def _require_understood(extensions: x509.Extensions) -> None:
+    for extension in extensions:
+        oid = extension.oid.dotted_string
+        if oid == x509.DeltaCRLIndicator.oid.dotted_string:
+            raise TrustMaterialError("delta lists are not supported")
         if extension.critical and oid not in _UNDERSTOOD_IN_LIST:
             raise TrustMaterialError(f"critical extension {oid} of the list is not supported")
 
 
-def _read_scope(extensions: Mapping[str, x509.Extension[x509.ExtensionType]]) -> Scope:
-    extension = extensions.get(x509.IssuingDistributionPoint.oid.dotted_string)
-    if extension is None:
+def _read_number(extensions: x509.Extensions) -> int:
+    try:
+        return extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except x509.ExtensionNotFound:
+        return -1
+
+
+def _read_scope(extensions: x509.Extensions) -> Scope:
+    try:
+        point = extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+    except x509.ExtensionNotFound:
         return Scope()
-    point = extension.value
-    if not isinstance(point, x509.IssuingDistributionPoint):
-        raise TrustMaterialError("issuingDistributionPoint cannot be read")
     if point.indirect_crl:
         raise TrustMaterialError("indirect lists are not supported")
     return Scope(

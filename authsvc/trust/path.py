@@ -24,6 +24,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
@@ -45,6 +46,7 @@ from authsvc.trust.profile import (
     find_policy_problems,
 )
 from directory_assistance.certificate_names import CertificateNames, read_certificate_names
+from directory_assistance.der import SEQUENCE, read_element, read_elements
 from directory_assistance.dn import DistinguishedName
 from directory_assistance.errors import CertificateSyntaxError
 
@@ -59,8 +61,8 @@ _DEEPEST_PATH: Final = 8
 _MOST_SIGNATURES: Final = 64
 """Signature checks of one diagnosis: some milliseconds at most (threat T24)."""
 
-_MOST_PATHS: Final = 8
-"""Paths that one diagnosis looks at."""
+_MOST_PATHS: Final = 32
+"""Paths that one diagnosis looks at: one for each anchor of a name, and for each cross-certificate."""
 
 _REASON_ORDER: Final = {reason: position for position, reason in enumerate(Reason)}
 
@@ -174,11 +176,12 @@ def verify_path(  # noqa: PLR0911, PLR0913 - one return for each way it can end;
         accept_expired=accept_expired,
     )
     # 2
-    if not _reaches_anchor_by_name(question):
+    anchors = question.trust.store
+    if anchors is None or not _reaches_anchor_by_name(question):
         detail = _explain_untrusted(question, store, front_end)
         return PathRefusal(reason=Reason.CERTIFICATE_UNTRUSTED, detail=detail, names=names)
     # 3
-    found = _find_path(question, question.trust.store, question.pool, now)
+    found = _find_path(question, anchors, question.pool, now)
     if found is not None:
         anchor = question.trust.by_certificate[found[-1].certificate]
         if not _find_path_problems(question, found, anchor):
@@ -304,11 +307,9 @@ _AUTHORITY_POLICY: Final = _authority_policy()
 
 
 def _find_path(
-    question: _Question, anchors: Store | None, pool: Iterable[CertificateFacts], at: datetime
+    question: _Question, anchors: Store, pool: Iterable[CertificateFacts], at: datetime
 ) -> tuple[CertificateFacts, ...] | None:
     """Have the engine find a path from the end entity to one of the anchors, valid at an instant."""
-    if anchors is None:
-        return None
     hints = {facts.certificate: facts for facts in pool}
     verifier = (
         PolicyBuilder()
@@ -431,6 +432,7 @@ def _signed_paths(question: _Question) -> Iterator[tuple[tuple[CertificateFacts,
     """Yield every path whose names chain and whose signatures hold, whatever else is wrong with it.
 
     Within the budgets; depth first; anchors before hints. No name and key stands in a path twice (no cycles).
+    An anchor is never in the middle of a path: what goes through it ends there.
     """
     signatures = _SignatureChecks()
     found = 0
@@ -477,9 +479,32 @@ class _SignatureChecks:
 def _is_signed_by(subject: CertificateFacts, issuer: CertificateFacts) -> bool:
     try:
         subject.certificate.verify_directly_issued_by(issuer.certificate)
+    except InvalidSignature:
+        return False
+    except READ_ERRORS:
+        return _is_weakly_signed_by(subject, issuer)
+    return True
+
+
+def _is_weakly_signed_by(subject: CertificateFacts, issuer: CertificateFacts) -> bool:
+    """Whether the issuer made the signature with an algorithm that `cryptography` refuses, such as SHA-1.
+
+    Only tells "weak" from "untrusted": the profile refuses every path with such a signature.
+    """
+    signed = read_elements(read_element(subject.der, SEQUENCE).content)[0].encoded
+    signature = subject.certificate.signature
+    try:
+        key = issuer.certificate.public_key()
+        algorithm = subject.certificate.signature_hash_algorithm
+        if algorithm is not None and isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, signed, ec.ECDSA(algorithm))
+            return True
+        if algorithm is not None and isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, signed, padding.PKCS1v15(), algorithm)
+            return True
     except (InvalidSignature, *READ_ERRORS):
         return False
-    return True
+    return False
 
 
 def _is_confirmed(question: _Question, path: Sequence[CertificateFacts], anchor: TrustAnchor) -> bool:
