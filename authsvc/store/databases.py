@@ -58,7 +58,7 @@ from authsvc.store.schema import (
     read_time,
     render_time,
 )
-from directory_assistance.dn import has_unusable_characters, key_text, prepare
+from directory_assistance.dn import key_text, prepare
 from directory_assistance.errors import shorten
 
 __all__ = [
@@ -142,10 +142,8 @@ def create_database(change: Change, database: Database) -> StoredDatabase:
 
     Raises:
         NameTaken: a database of this name, in any spelling, is already there.
-        AclRefused: a name in the ACL cannot be stored.
 
     """
-    _require_storable(database)
     if _find_row(change.connection, database.key) is not None:
         raise NameTaken(f"a database `{shorten(database.name)}` is already there")
     values = _columns(database) | {"name_key": database.key, "revision": 1}
@@ -172,10 +170,9 @@ def replace_database(
         NotStored: there is no such database.
         NameRefused: the new name is another name.
         DocumentChanged: it has another revision.
-        AclRefused: `directory` may not become this, or a name in the ACL cannot be stored.
+        AclRefused: `directory` may not become this.
 
     """
-    _require_storable(database)
     stored = find_database(change.connection, name)
     if stored is None:
         raise NotStored(f"there is no database `{shorten(name)}`")
@@ -243,14 +240,6 @@ def delete_database(change: Change, name: str) -> None:
         change.connection.execute(delete(table).where(table.c.database_id == found[0]))
     change.connection.execute(delete(databases).where(databases.c.id == found[0]))
     _write_log(change, key, stored.database, None)
-
-
-def _require_storable(database: Database) -> None:
-    # The name of a group may be a text that no reader of names has looked at; SQL stores no NUL and no
-    # surrogate.
-    for entry in database.entries:
-        if has_unusable_characters(entry.name):
-            raise AclRefused(f"acl entry `{shorten(entry.name)}`: expected a name without control characters")
 
 
 def check_replacement(before: Database, after: Database) -> None:

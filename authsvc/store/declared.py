@@ -15,7 +15,7 @@ Decided where the specification is silent:
 INVARIANT: any text gives a `Declaration` or a `ConfigurationError`, never another exception (threat T69).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -44,10 +44,10 @@ from authsvc.store.records import (
     read_person_name,
     read_text,
 )
-from directory_assistance.dn import MemberReference, Name, has_unusable_characters, key_text
+from directory_assistance.dn import MemberReference, Name, key_text
 from directory_assistance.entry import GroupType
 from directory_assistance.errors import CertificateSyntaxError, ConfigurationError, Problem, shorten
-from directory_assistance.yaml_lines import LoadedYaml, YamlPath, load_yaml, problems_from
+from directory_assistance.yaml_lines import LoadedYaml, YamlPath, inspect_yaml, problems_from
 from directory_assistance.yaml_lines import read_text as read_text_file
 
 __all__ = [
@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-M = TypeVar("M")
+M = TypeVar("M", bound=BaseModel)
 
 
 # --- what was declared; None stands for a key that was left out, `position` for the place in the file
@@ -190,9 +190,9 @@ class _DatabaseModel(_Model):
 
 
 class _DocumentModel(_Model):
-    people: list[_PersonModel] | None = None
-    groups: list[_GroupModel] | None = None
-    databases: list[_DatabaseModel] | None = None
+    people: list[object] | None = None  # each is looked at by itself, so that one mistake hides no other
+    groups: list[object] | None = None
+    databases: list[object] | None = None
 
 
 # --- reading
@@ -230,34 +230,34 @@ def read_declaration_text(
         ConfigurationError: every mistake of the text.
 
     """
-    loaded = load_yaml(text, file)
-    try:
-        document = _DocumentModel.model_validate(loaded.data)
-    except ValidationError as error:
-        raise ConfigurationError(problems_from(error, loaded, model=_DocumentModel)) from error
-    return _Reader(loaded, folder, now, secondary=secondary).read(document)
+    loaded, problems = inspect_yaml(text, file)
+    return _Reader(loaded, folder, now, problems, secondary=secondary).read()
 
 
 class _Reader:
     """Turns the models of one file into checked values, and collects problems on the way."""
 
-    def __init__(self, loaded: LoadedYaml, folder: Path, now: datetime, *, secondary: bool) -> None:
+    def __init__(
+        self, loaded: LoadedYaml, folder: Path, now: datetime, problems: Iterable[Problem], *, secondary: bool
+    ) -> None:
         self._loaded = loaded
         self._folder = folder
         self._now = now
         self._secondary = secondary
-        self._problems: list[Problem] = []
+        self._problems = list(problems)
         self._warnings: list[Problem] = []
 
-    def read(self, document: _DocumentModel) -> Declaration:
-        if document.people is None and document.groups is None and document.databases is None:
+    def read(self) -> Declaration:
+        document = self._shaped((), self._loaded.data, _DocumentModel) or _DocumentModel()
+        sections = (document.people, document.groups, document.databases)
+        if not self._problems and all(section is None for section in sections):
             self._report((), "expected `people`, `groups` or `databases`, found none of them")
         if self._secondary and document.databases:
             self._report(("databases",), "databases stand in the primary directory only", "leave them out")
         declaration = Declaration(
-            people=self._section("people", document.people, self._person),
-            groups=self._section("groups", document.groups, self._group),
-            databases=self._section("databases", document.databases, self._database),
+            people=self._section("people", document.people, _PersonModel, self._person),
+            groups=self._section("groups", document.groups, _GroupModel, self._group),
+            databases=self._section("databases", document.databases, _DatabaseModel, self._database),
             secondary=self._secondary,
             loaded=self._loaded,
         )
@@ -274,13 +274,36 @@ class _Reader:
     def _warn(self, path: YamlPath, problem: str) -> None:
         self._warnings.append(self._loaded.problem(path, problem, warning=True))
 
-    def _section(
-        self, name: str, models: Sequence[M] | None, read: Callable[[YamlPath, M], T | None]
-    ) -> tuple[T, ...] | None:
-        if models is None:
+    def _shaped(self, path: YamlPath, raw: object, model: type[M]) -> M | None:
+        """Check the shape of a part; what has another shape is reported, and left out to look on."""
+        try:
+            return model.model_validate(raw)
+        except ValidationError as error:
+            self._problems.extend(problems_from(error, self._loaded, path, model=model))
+            wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+        if not isinstance(raw, dict):
             return None
-        found = (read((name, number), model) for number, model in enumerate(models))
-        return tuple(one for one in found if one is not None)
+        try:
+            return model.model_validate({key: value for key, value in raw.items() if key not in wrong})
+        except ValidationError:
+            return None
+
+    def _section(
+        self,
+        name: str,
+        parts: Sequence[object] | None,
+        model: type[M],
+        read: Callable[[YamlPath, M], T | None],
+    ) -> tuple[T, ...] | None:
+        if parts is None:
+            return None
+        found: list[T] = []
+        for number, part in enumerate(parts):
+            shaped = self._shaped((name, number), part, model)
+            one = None if shaped is None else read((name, number), shaped)
+            if one is not None:
+                found.append(one)
+        return tuple(found)
 
     def _attempt(self, path: YamlPath, read: Callable[[str], T], text: str | None) -> T | None:
         """Read one text; None where it was left out or is a mistake, which is then reported."""
@@ -419,8 +442,6 @@ class _Reader:
 
 
 def _read_entry(model: _AclEntryModel, name: str) -> AclEntry:
-    if has_unusable_characters(name):  # a group may have a name that no reader of names has looked at
-        raise AclError(f"acl entry `{shorten(name)}`: expected a name without control characters")
     return AclEntry.parse(
         name=name, level=model.level, type=model.type, privileges=model.privileges, roles=model.roles
     )
