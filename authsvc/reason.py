@@ -1,8 +1,8 @@
 """Reason codes: the closed set of words that say why a decision is what it is, and the status each one answers with.
 
-The codes leave the process (header `Auth-Reason`, problem documents, audit) and never change their meaning. The order
-of the 401 row is binding: when several refusals apply, over several candidates or directories, the first of the row is
-the one given. `tests/authsvc/test_reason.py` holds README's table against this one.
+The codes leave the process (header `Auth-Reason`, problem documents, audit) and never change their meaning.
+The order of the 401 row is binding: when several refusals apply, over several candidates or directories, the
+first of the row is the one given. `tests/authsvc/test_reason.py` holds README's table against this one.
 """
 
 from collections.abc import Iterable

@@ -2,10 +2,11 @@
 
 The contract, held by one test suite over all kinds:
 
-* Answers are complete or not given. A lookup that matches more than `limit` entries says so (`LookUp.exceeded`) and
-  returns none of them; it never returns a part.
-* A directory that cannot answer raises a `DirectoryFault`; it never returns "nothing" instead. A value in one entry
-  that cannot be read is a `DirectoryAnswerMalformed`, except a stored certificate, which is handed on as bytes.
+* Answers are complete or not given. A lookup that matches more than `limit` entries says so
+  (`LookUp.exceeded`) and returns none of them; it never returns a part.
+* A directory that cannot answer raises a `DirectoryFault`; it never returns "nothing" instead. A value in one
+  entry that cannot be read is a `DirectoryAnswerMalformed`, except a stored certificate, which is handed on
+  as bytes.
 * A look-up returns every entry that matches, disabled ones too; it never decides. Comparison follows
   `directory_assistance.dn` (case-ignore, RFC 4518), whatever the server does.
 * `deadline` is in seconds of the monotonic clock; no call outlives it by more than one operation's time-out.
@@ -28,8 +29,8 @@ __all__ = ["Directory", "LookUp", "PrimaryDirectory"]
 class LookUp:
     """What a directory found for one candidate.
 
-    `asked` is the question as the directory received it (an RFC 4515 filter, an SQL condition in words), for the
-    trace. `supported` is False where this kind of directory cannot ask for such a candidate at all.
+    `asked` is the question as the directory received it (an RFC 4515 filter, an SQL condition in words), for
+    the trace. `supported` is False where this kind of directory cannot ask for such a candidate at all.
     INVARIANT: `exceeded` implies `entries` is empty.
     """
 

@@ -1,7 +1,7 @@
 """The domains of directory assistance as values: who is asked, by which plan, trusted for which names.
 
-Made from configuration (`config.py`) together with open directories; read by `search.py` and `identify.py`. Nothing
-here asks a directory.
+Made from configuration (`config.py`) together with open directories; read by `search.py` and `identify.py`.
+Nothing here asks a directory.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from directory_assistance.naming import NamingRule, most_specific_match, specifi
 
 __all__ = [
     "Ambiguity",
+    "AnyDomain",
     "DirectoryAssistance",
     "GroupAuthorization",
     "OnUnavailable",
@@ -63,7 +64,8 @@ class SecondaryDomain:
     """A trusted domain: a secondary directory or an LDAP directory.
 
     `size_limit`: the most entries that share a looked-up name; more is `ambiguous`, never a part.
-    `search_order`: lower is earlier, None is last. `mail_domains`: casefolded; only their mail leaves the service.
+    `search_order`: lower is earlier, None is last. `mail_domains`: casefolded; only their mail leaves the
+    service.
     """
 
     domain: str
@@ -86,6 +88,9 @@ class SecondaryDomain:
         return self.enabled and any(rule.enabled and rule.trusted for rule in self.rules)
 
 
+AnyDomain = PrimaryDomain | SecondaryDomain
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryAssistance:
     """The primary directory and the other domains, open and ready to be asked."""
@@ -95,13 +100,18 @@ class DirectoryAssistance:
     ambiguity: Ambiguity = Ambiguity.FIRST
 
     @property
+    def every_domain(self) -> tuple[AnyDomain, ...]:
+        """The primary, then the others as configured, disabled ones too."""
+        return (self.primary, *self.domains)
+
+    @property
     def domain_names(self) -> frozenset[str]:
         """Return the names of all configured domains, the primary's and those of disabled ones too."""
-        return frozenset((self.primary.domain, *(domain.domain for domain in self.domains)))
+        return frozenset(domain.domain for domain in self.every_domain)
 
     def close(self) -> None:
         """Close every directory."""
-        for domain in (self.primary, *self.domains):
+        for domain in self.every_domain:
             domain.directory.close()
 
 
@@ -115,9 +125,10 @@ def order_domains(
         subject: the certificate's subject.
 
     Returns:
-        The domains to ask, in order, each with its most specific trusted rule that matches the subject, or None:
-        domains with a matching rule first, the most specific rule first; then the rest; ties by search order
-        ascending (none is last), then by domain name. A flat subject (one component or none) matches nobody's rule.
+        The domains to ask, in order, each with its most specific trusted rule that matches the subject, or
+        None: domains with a matching rule first, the most specific rule first; then the rest; ties by search
+        order ascending (none is last), then by domain name. A flat subject (one component or none) matches
+        nobody's rule.
 
     """
     hierarchical = len(subject.rdns) > 1

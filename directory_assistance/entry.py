@@ -1,9 +1,10 @@
 """What directories hold and what is made of it: entries, groups, identities.
 
-Values only: nothing here asks a directory. How an entry becomes a match is `search.py`; how groups are expanded is
-`groups.py`.
+Values only: nothing here asks a directory. How an entry becomes a match is `search.py`; how groups are
+expanded is `groups.py`.
 
-INVARIANT: `Entry.names` is never empty, and its first element is the entry's own name (for an LDAP entry its DN).
+INVARIANT: `Entry.names` is never empty, and its first element is the entry's own name (for an LDAP entry its
+DN).
 """
 
 from dataclasses import dataclass
@@ -49,10 +50,10 @@ class StoredCertificate:
 class Entry:
     """One directory entry about one person or service.
 
-    `names`: the own name first, then the names that only find the entry. `dn`: the LDAP DN, None for other kinds.
-    `mapped_names`: the values of the configured name attribute, unread; several make the entry ambiguous.
-    `sid`: the `objectSid` in text form `S-1-5-...`. `alternate_security_identities`: AD `altSecurityIdentities`.
-    `key`: what tells this entry from every other of its directory (row id, DN).
+    `names`: the own name first, then the names that only find the entry. `dn`: the LDAP DN, None for other
+    kinds. `mapped_names`: the values of the configured name attribute, unread; several make the entry
+    ambiguous. `sid`: the `objectSid` in text form `S-1-5-...`. `alternate_security_identities`: AD
+    `altSecurityIdentities`. `key`: what tells this entry from every other of its directory (row id, DN).
     """
 
     key: str
@@ -71,8 +72,8 @@ class Entry:
 class Group:
     """A group as its directory holds it, without its members.
 
-    `name` is the plain name (`cn` of an LDAP group). `reference` is how groups of the same directory list it as a
-    member: the flat name, or the LDAP DN.
+    `name` is the plain name (`cn` of an LDAP group). `reference` is how groups of the same directory list it
+    as a member: the flat name, or the LDAP DN.
     """
 
     name: str
@@ -84,8 +85,8 @@ class Group:
 class GroupMembership:
     """A group that an identity belongs to, with its origin.
 
-    `plain`: whether it also counts under its plain name (always for the primary). `via`: the groups through which the
-    membership came, outermost last, empty for a direct one.
+    `plain`: whether it also counts under its plain name (always for the primary). `via`: the groups through
+    which the membership came, outermost last, empty for a direct one.
     """
 
     name: str
@@ -105,8 +106,9 @@ class GroupMembership:
 class Identity:
     """Who it is: the name for ACLs, groups with their origin, and how it was found and bound.
 
-    `name` is what ACLs see. `own_name` is the name the entry has in its directory: equal to `name` unless an LDAP
-    name attribute maps it. `aliases` only found the entry: they never match an ACL entry or a group member.
+    `name` is what ACLs see. `own_name` is the name the entry has in its directory: equal to `name` unless an
+    LDAP name attribute maps it. `aliases` only found the entry: they never match an ACL entry or a group
+    member.
     """
 
     name: Name

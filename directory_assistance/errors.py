@@ -1,9 +1,9 @@
 """The fault family of directory assistance.
 
-A fault means that the question could not be answered: a server was down, an answer was malformed, a budget ran out.
-It is never an answer, so it never turns into "nobody" and never into "allow": the caller makes *undecided* of it.
-Answers (no entry, ambiguous, ...) are values and live in `search.py`. What a text means that somebody typed wrongly
-is a `NameSyntaxError` or a `ConfigurationError`, which are not faults.
+A fault means that the question could not be answered: a server was down, an answer was malformed, a budget
+ran out. It is never an answer, so it never turns into "nobody" and never into "allow": the caller makes
+*undecided* of it. Answers (no entry, ambiguous, ...) are values and live in `search.py`. What a text means
+that somebody typed wrongly is a `NameSyntaxError` or a `ConfigurationError`, which are not faults.
 
 No exception here carries an HTTP status.
 """
@@ -75,8 +75,8 @@ class CertificateSyntaxError(ValueError):
 class Problem:
     """One mistake in a configuration file.
 
-    `line` counts from 1; 0 means the file as a whole. `path` is dotted with list positions, `domains[1].ldap.base`.
-    `warning` problems do not stop anything.
+    `line` counts from 1; 0 means the file as a whole. `path` is dotted with list positions,
+    `domains[1].ldap.base`. `warning` problems do not stop anything.
     """
 
     file: str

@@ -7,8 +7,8 @@ identity, and the deny check. What does not: how a directory finds groups (backe
 Invariants:
 
 * Nesting never leaves its directory, and naming rules are not applied to it (semantics: Identity).
-* A loop costs nothing: each group is expanded once. A budget that runs out is a fault (`expansion_limit`), never a
-  shorter list: a missing group can raise access as well as lower it.
+* A loop costs nothing: each group is expanded once. A budget that runs out is a fault (`expansion_limit`),
+  never a shorter list: a missing group can raise access as well as lower it.
 * A group of type `mail` or `deny` neither counts for ACLs nor carries membership on to the groups it is in.
 """
 
@@ -34,7 +34,8 @@ __all__ = [
 class ExpansionLimits:
     """Budgets of one expansion: nesting depth in levels, and number of groups in all.
 
-    20 levels are more than people build by hand; 10,000 groups are more than an Active Directory token can hold.
+    20 levels are more than people build by hand; 10,000 groups are more than an Active Directory token can
+       hold.
     """
 
     nested: bool = True
@@ -120,8 +121,8 @@ def _find_parents(
 ) -> list[tuple[FoundGroup, Group]]:
     """Find the groups that list a group of the frontier, each with the child it lists.
 
-    One question for the whole frontier first: the usual answer is "none", and then it was one question. Only where
-    there are parents is each child asked for, to know the origin.
+    One question for the whole frontier first: the usual answer is "none", and then it was one question. Only
+    where there are parents is each child asked for, to know the origin.
     """
     together = directory.find_groups([child.group.reference for child in frontier], deadline=deadline)
     if not together:
@@ -152,7 +153,8 @@ def find_denying_group(
         limits: the budgets.
         deadline: monotonic seconds.
 
-    Groups of every type carry membership here, and a listed group denies whatever its type: in doubt it denies.
+    Groups of every type carry membership here, and a listed group denies whatever its type: in doubt it
+    denies.
 
     Raises:
         DirectoryFault: as `expand_groups`.

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 
+from directory_assistance.dn import Name, prepare
 from directory_assistance.domains import (
+    AnyDomain,
     DirectoryAssistance,
     GroupAuthorization,
     PrimaryDomain,
     SecondaryDomain,
 )
-from directory_assistance.dn import Name, prepare
 from directory_assistance.entry import GroupMembership, Identity
 from directory_assistance.groups import (
     FoundGroup,
@@ -29,16 +30,17 @@ def identify(
     """Make an identity of a match.
 
     1. Groups of the primary, for everybody, by the name for ACLs.
-    2. Groups of each domain with `group_authorization`: `own` about the people found in it, `all` about everybody.
+    2. Groups of each domain with `group_authorization`: `own` about the people found in it, `all` about
+       everybody.
     3. Mail: of the primary always, of another domain only inside its `mail_domains`.
 
     Raises:
-        DirectoryFault: a directory whose groups count did not answer, whatever its `on_unavailable` says: a missing
-            group can raise access as well as lower it.
+        DirectoryFault: a directory whose groups count did not answer, whatever its `on_unavailable` says: a
+            missing group can raise access as well as lower it.
 
     """
     memberships: list[GroupMembership] = []
-    for domain in (assistance.primary, *assistance.domains):
+    for domain in assistance.every_domain:
         if not _counts(domain, match):
             continue
         hits = expand_groups(
@@ -87,7 +89,7 @@ def denying_group_of(
     )
 
 
-def _counts(domain: PrimaryDomain | SecondaryDomain, match: Match) -> bool:
+def _counts(domain: AnyDomain, match: Match) -> bool:
     if isinstance(domain, PrimaryDomain):
         return True
     match domain.group_authorization:
@@ -99,14 +101,14 @@ def _counts(domain: PrimaryDomain | SecondaryDomain, match: Match) -> bool:
             return domain.enabled
 
 
-def _listed_name(domain: PrimaryDomain | SecondaryDomain, match: Match) -> Name:
+def _listed_name(domain: AnyDomain, match: Match) -> Name:
     """Return how the groups of a domain list the person: inside its own directory by its own name there."""
     return match.own_name if match.domain is domain else match.name
 
 
 def _memberships(
     assistance: DirectoryAssistance,
-    domain: PrimaryDomain | SecondaryDomain,
+    domain: AnyDomain,
     hits: Iterable[FoundGroup],
     *,
     deadline: float,
@@ -117,8 +119,8 @@ def _memberships(
         name = hit.group.name
         if not is_usable_group_name(name):
             continue
-        # A plain name of a foreign group counts for one domain at most, where the primary defines none of that name;
-        # a name that itself holds an `@` would read as another domain's group.
+        # A plain name of a foreign group counts for one domain at most, where the primary defines none of
+        # that name; a name that itself holds an `@` would read as another domain's group.
         plain = primary or (
             isinstance(domain, SecondaryDomain)
             and domain.plain_group_names

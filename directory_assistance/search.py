@@ -1,18 +1,20 @@
 """The search: from the names of a certificate to exactly one entry, in a directory trusted for it, bound to it.
 
-What lives here: which directory is asked when, binding, exactly-one, the trust test on the entry found, the marks of
-revoked certificates, and what ends a search. What does not: how a directory is asked (backends), which candidates a
-certificate yields (`candidates.py`), groups (`groups.py`), and whether the certificate may be trusted at all.
+What lives here: which directory is asked when, binding, exactly-one, the trust test on the entry found, the
+marks of
+revoked certificates, and what ends a search. What does not: how a directory is asked (backends), which
+candidates a certificate yields (`candidates.py`), groups (`groups.py`), and whether the certificate may be
+trusted at all.
 
 Invariants:
 
 * A `Match` is only made here, after every check; it cannot be built elsewhere.
-* A fault is raised, never turned into "nobody": a later directory must not answer for an earlier one that did not
-  answer, unless that domain says `on_unavailable: skip`, and then the trace says so.
+* A fault is raised, never turned into "nobody": a later directory must not answer for an earlier one that did
+  not answer, unless that domain says `on_unavailable: skip`, and then the trace says so.
 * Over several candidates and directories the refusal given is the first in the order of `SearchRefusal`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,10 +32,10 @@ from directory_assistance.directory import LookUp
 from directory_assistance.dn import Name, is_reserved, read_ldap_dn, render_name
 from directory_assistance.domains import (
     Ambiguity,
+    AnyDomain,
     DirectoryAssistance,
     OnUnavailable,
     PrimaryDomain,
-    SecondaryDomain,
     order_domains,
 )
 from directory_assistance.entry import Entry, Strength
@@ -52,8 +54,6 @@ _SEAL = object()
 _UNIQUE_LIMIT = 2
 """Entries asked for where the fact is unique: enough to see that it is not."""
 
-AnyDomain = PrimaryDomain | SecondaryDomain
-
 
 class SearchRefusal(StrEnum):
     """Why no entry was found, in the order of precedence; the values are reason codes."""
@@ -71,10 +71,11 @@ class SearchRefusal(StrEnum):
 class SearchRequest:
     """One question to directory assistance.
 
-    `names`: of a certificate whose path was verified. `anchor_id`: the anchor that path ends in, which `issued_by`
-    is held against. `reserved_names`: names that nobody outside the primary may have, beside the primary's own
-    (explicit entries in the ACL of `directory`, full access administrators). `exhaustive`: look on after a hit and
-    report a second owner, without changing the outcome (`explain`). `deadline`: monotonic seconds.
+    `names`: of a certificate whose path was verified. `anchor_id`: the anchor that path ends in, which
+    `issued_by` is held against. `reserved_names`: names that nobody outside the primary may have, beside the
+    primary's own (explicit entries in the ACL of `directory`, full access administrators). `exhaustive`: look
+    on after a hit and report a second owner, without changing the outcome (`explain`). `deadline`: monotonic
+    seconds.
     """
 
     names: CertificateNames
@@ -87,8 +88,8 @@ class SearchRequest:
 class Match:
     """Evidence that exactly one entry, in a directory trusted for its name, is bound to the certificate.
 
-    `name` is the name for ACLs, `own_name` the entry's own; they differ where a name attribute maps it. `rule` is the
-    trusted rule that covers the name, printed, empty for the primary.
+    `name` is the name for ACLs, `own_name` the entry's own; they differ where a name attribute maps it.
+    `rule` is the trusted rule that covers the name, printed, empty for the primary.
     """
 
     __slots__ = (
@@ -163,8 +164,9 @@ def search(assistance: DirectoryAssistance, request: SearchRequest, trace: Trace
     1. Refuse a certificate whose names cannot be used, or that yields no candidate in any plan.
     2. Ask the primary whether it holds the certificate marked revoked.
     3. Ask directory after directory, candidate after candidate; bind what is found.
-    4. The first candidate that yields exactly one bound entry ends the search, when the entry's name is one that its
-       directory is trusted for; then refuse it if it is disabled or has a name that belongs to the primary.
+    4. The first candidate that yields exactly one bound entry ends the search, when the entry's name is one
+       that its directory is trusted for; then refuse it if it is disabled or has a name that belongs to the
+       primary.
     5. With `ambiguity: strict`, or to explain, look on for a second owner.
 
     Args:
@@ -176,7 +178,8 @@ def search(assistance: DirectoryAssistance, request: SearchRequest, trace: Trace
         A `Match`, or a `NoMatch` with the first refusal in the order of `SearchRefusal`.
 
     Raises:
-        DirectoryFault: a directory that had to answer did not. Not checked here: trust, dates and revocation by the CA.
+        DirectoryFault: a directory that had to answer did not. Not checked here: trust, dates and revocation
+            by the CA.
 
     """
     return _Search(assistance, request, trace).run()
@@ -218,7 +221,8 @@ class _Search:
     def _plan(self) -> list[tuple[AnyDomain, CandidatePlan]]:
         """Pair each directory to ask, in order, with its candidates.
 
-        A hierarchical candidate is asked only of the primary and of directories with a trusted rule matching it.
+        A hierarchical candidate is asked only of the primary and of directories with a trusted rule matching
+        it.
         """
         names = self._request.names
         primary = self._assistance.primary
@@ -315,10 +319,10 @@ class _Search:
             )
         return self._answers[key]
 
-    def _binds(self, plan: MatchPlan, entry: Entry) -> bool:
+    def _binds(self, plan: MatchPlan, entry: Entry) -> bool:  # noqa: PLR0911 - one for each binding
         """Whether an entry holds what the plan's binding asks for (semantics: From certificate to entry)."""
-        # Whatever is a statement of the CA counts only from the CAs that may make it. An empty `issued_by` under such
-        # a binding is a configuration error; here it means "none", never "all".
+        # Whatever is a statement of the CA counts only from the CAs that may make it. An empty `issued_by`
+        # under such a binding is a configuration error; here it means "none", never "all".
         if (plan.issued_by or plan.bind_by.needs_issued_by) and self._request.anchor_id not in plan.issued_by:
             return False
         names = self._request.names
@@ -355,49 +359,62 @@ class _Search:
         if len(entry.mapped_names) > 1:
             return NoMatch(
                 refusal=SearchRefusal.AMBIGUOUS,
-                detail=f"`{_shown(entry)}` in `{domain.domain}` has {len(entry.mapped_names)} values in its name attribute",
+                detail=f"the name attribute of `{_shown(entry)}` in `{domain.domain}` has several values",
             )
-        checked = [entry.names[0], *self._read_mapped_names(hit)]
-        name = checked[-1]
-        rule = ""
-        if isinstance(domain, SecondaryDomain):
-            for each in checked:
-                matched = most_specific_match(domain.rules, each)
-                if matched is None or is_reserved(each):
-                    return self._go_on(hit, f"no trusted rule of `{domain.domain}` covers `{_printed(each)}`")
-                rule = render_rule(matched)
-                self._trace.note("search", f"{domain.domain}: rule {rule}", f"covers `{_printed(each)}`")
-        elif is_reserved(name):
-            return self._go_on(hit, f"`{_printed(name)}` is a reserved name and never an identity")
+        names = [entry.names[0], *self._read_mapped_names(hit)]
+        rules, problem = self._trusted_rules(domain, names)
+        if problem:
+            self._trace.note("search", f"{domain.domain}: {hit.found_by}", problem)
+            self._refuse(SearchRefusal.DOMAIN_NOT_TRUSTED_FOR_NAME, problem)
+            return None
         if entry.disabled:
             return NoMatch(
                 refusal=SearchRefusal.ENTRY_DISABLED,
                 detail=f"`{_shown(entry)}` in `{domain.domain}` is disabled",
             )
-        if isinstance(domain, SecondaryDomain) and not domain.may_assert_primary_names:
-            borrowed = next((each for each in checked if self._belongs_to_primary(each)), None)
-            if borrowed is not None:
-                detail = (
-                    f"`{_printed(borrowed)}`, found in `{domain.domain}`, is a name of the primary directory"
-                )
-                self._trace.note("search", domain.domain, detail)
-                return NoMatch(refusal=SearchRefusal.DOMAIN_NOT_TRUSTED_FOR_NAME, detail=detail)
+        borrowed = self._borrowed_name(domain, names)
+        if borrowed is not None:
+            detail = f"`{_printed(borrowed)}`, found in `{domain.domain}`, is a name of the primary directory"
+            self._trace.note("search", domain.domain, detail)
+            return NoMatch(refusal=SearchRefusal.DOMAIN_NOT_TRUSTED_FOR_NAME, detail=detail)
         return Match(
             seal=_SEAL,
             domain=domain,
             entry=entry,
-            name=name,
+            name=names[-1],
             found_by=hit.found_by,
             bound_by=domain.plan.bind_by,
-            rule=rule,
+            rule=rules[-1] if rules else "",
         )
+
+    def _trusted_rules(self, domain: AnyDomain, names: Sequence[Name]) -> tuple[list[str], str]:
+        """Return the trusted rule that covers each name, printed (none for the primary), or what is wrong."""
+        reserved = next((name for name in names if is_reserved(name)), None)
+        if reserved is not None:
+            return [], f"`{_printed(reserved)}` is a reserved name and never an identity"
+        if isinstance(domain, PrimaryDomain):
+            return [], ""
+        covering = []
+        for name in names:
+            rule = most_specific_match(domain.rules, name)
+            if rule is None:
+                return [], f"no trusted rule of `{domain.domain}` covers `{_printed(name)}`"
+            covering.append(render_rule(rule))
+            self._trace.note("search", f"{domain.domain}: rule {covering[-1]}", f"covers `{_printed(name)}`")
+        return covering, ""
+
+    def _borrowed_name(self, domain: AnyDomain, names: Sequence[Name]) -> Name | None:
+        """Return the first of the names that belongs to the primary although it was found elsewhere."""
+        if isinstance(domain, PrimaryDomain) or domain.may_assert_primary_names:
+            return None
+        return next((name for name in names if self._belongs_to_primary(name)), None)
 
     def _read_mapped_names(self, hit: _Hit) -> list[Name]:
         """Read the value of the name attribute (LDAP syntax).
 
         Raises:
-            DirectoryAnswerMalformed: it is not a distinguished name. Falling back to the DN would give the person
-                another identity than the administrators meant.
+            DirectoryAnswerMalformed: it is not a distinguished name. Falling back to the DN would give the
+                person another identity than the administrators meant.
 
         """
         try:
@@ -407,10 +424,6 @@ class _Search:
                 hit.domain.domain,
                 f"the name attribute of `{_shown(hit.entry)}` is no distinguished name: {error}",
             ) from error
-
-    def _go_on(self, hit: _Hit, why: str) -> None:
-        self._trace.note("search", f"{hit.domain.domain}: {hit.found_by}", why)
-        self._refuse(SearchRefusal.DOMAIN_NOT_TRUSTED_FOR_NAME, why)
 
     def _belongs_to_primary(self, name: Name) -> bool:
         return name in self._request.reserved_names or self._assistance.primary.directory.holds_name(

@@ -1,8 +1,8 @@
 """The trace: what was asked, where, and what came of it, step by step.
 
-`explain`, the audit record and the console print the same trace; nothing else in the core logs. A trace is written by
-the core through a `TraceRecorder` that the edge made, so that milliseconds are measured without the core reading a
-clock. Recording never changes a decision.
+`explain`, the audit record and the console print the same trace; nothing else in the core logs. A trace is
+written by the core through a `TraceRecorder` that the edge made, so that milliseconds are measured without
+the core reading a clock. Recording never changes a decision.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ __all__ = ["TraceLine", "TraceRecorder"]
 class TraceLine:
     """One line of a trace.
 
-    `step` is one of the eight steps (present, verify, revocation, name, search, identify, decide, answer); `subject`
-    is what was looked at (a domain, a rule, a filter, an ACL entry); `result` is what came of it; `milliseconds` is
-    the time since the line before, or None where nobody measured.
+    `step` is one of the eight steps (present, verify, revocation, name, search, identify, decide, answer);
+    `subject` is what was looked at (a domain, a rule, a filter, an ACL entry); `result` is what came of it;
+    `milliseconds` is the time since the line before, or None where nobody measured.
     """
 
     step: str

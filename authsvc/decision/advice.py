@@ -1,7 +1,7 @@
 """What an administrator can do about a refusal: one sentence for each reason code.
 
-Printed by `explain` as the line that begins `To change this:`. The sentence names what decided (it is in the verdict's
-detail) and the file, command or person that can change it.
+Printed by `explain` as the line that begins `To change this:`. The sentence names what decided (it is in the
+verdict's detail) and the file, command or person that can change it.
 """
 
 from typing import assert_never

@@ -2,11 +2,13 @@
 
 Invariants (semantics section 8):
 
-* A verdict is served only under the *epoch* it was made in. The epoch changes with every snapshot (configuration,
-  trust, revocation, directories) and every write to the primary, so one comparison is the whole invalidation.
+* A verdict is served only under the *epoch* it was made in. The epoch changes with every snapshot
+  (configuration, trust, revocation, directories) and every write to the primary, so one comparison is the
+  whole invalidation.
 * A verdict is served only before its `valid_until`.
-* `Undecided` is never stored. Refusals live in a cache of their own, so that strangers with endless certificates
-  cannot push out the people who work here (threat T76): only certificates with a valid path enter the large one.
+* `Undecided` is never stored. Refusals live in a cache of their own, so that strangers with endless
+  certificates cannot push out the people who work here (threat T76): only certificates with a valid path
+  enter the large one.
 
 Used by one event loop: no lock.
 """

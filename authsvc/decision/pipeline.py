@@ -18,8 +18,16 @@ Invariants:
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import assert_never
 
-from authsvc.access.acl import Database, EffectiveAccess, explicit_names, full_access, resolve_access, unmet_requirement
+from authsvc.access.acl import (
+    Database,
+    EffectiveAccess,
+    explicit_names,
+    full_access,
+    resolve_access,
+    unmet_requirement,
+)
 from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarget, Target
 from authsvc.decision.ports import Databases, StoreFault
 from authsvc.decision.request import DecisionRequest
@@ -51,16 +59,17 @@ from directory_assistance.trace import TraceRecorder
 __all__ = ["DIRECTORY_DATABASE", "Moment", "Policy", "Snapshot", "decide"]
 
 DIRECTORY_DATABASE = "directory"
-"""The built-in database that governs administration; its ACL sees only primary identities and primary groups."""
+"""The built-in database that governs administration; its ACL sees only primary identities and primary
+groups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The service's own settings that change a decision.
 
-    `deny_access`: names of primary groups whose members are refused. `full_access_administrators`: names of primary
-    identities that bypass ACLs. `anonymous_without_entry`: a valid certificate without an entry counts as none.
-    `allowed_lifetime`, `refused_lifetime`: the longest life of a cached verdict.
+    `deny_access`: names of primary groups whose members are refused. `full_access_administrators`: names of
+    primary identities that bypass ACLs. `anonymous_without_entry`: a valid certificate without an entry
+    counts as none. `allowed_lifetime`, `refused_lifetime`: the longest life of a cached verdict.
     """
 
     deny_access: tuple[str, ...] = ()
@@ -160,10 +169,16 @@ class _Decision:
                 return self._denied(Reason.CERTIFICATE_UNTRUSTED, problem, step="present")
             case PresentedCertificate() as presented:
                 self._trace.note("present", presented.digest.hex()[:16], "a certificate was presented")
+            case _ as unreachable:
+                assert_never(unreachable)
         refused = self._verify(presented) or self._find_identity()  # steps 2 to 6
         if refused is not None:
             unknown = isinstance(refused, Denied) and refused.reason is Reason.NO_ENTRY
-            if unknown and self._snapshot.policy.anonymous_without_entry and self._request.front_end.anonymous:
+            if (
+                unknown
+                and self._snapshot.policy.anonymous_without_entry
+                and self._request.front_end.anonymous
+            ):
                 self._notes.append("a valid certificate without an entry counts as no certificate")
                 return self._decide_without_identity(target, "the certificate has no entry in any directory")
             return refused
@@ -183,7 +198,9 @@ class _Decision:
         if isinstance(verified, PathRefusal):
             return self._denied(verified.reason, verified.detail, step="verify")
         self._certificate = verified
-        self._trace.note("verify", f"anchor {verified.anchor_id}", f"path of {len(verified.path)} certificates")
+        self._trace.note(
+            "verify", f"anchor {verified.anchor_id}", f"path of {len(verified.path)} certificates"
+        )
         if verified.expired_accepted:
             self._notes.append("expired, accepted by insecure_accept_expired")
         match check_revocation(verified, snapshot.revocation, now=self._moment.now):
@@ -215,17 +232,21 @@ class _Decision:
             step = "name" if outcome.refusal is SearchRefusal.NO_USABLE_NAME else "search"
             return self._denied(Reason(outcome.refusal.value), outcome.detail, step=step)
         self._notes.extend(outcome.warnings)
-        denying = denying_group_of(snapshot.assistance, outcome, snapshot.policy.deny_access, deadline=deadline)
+        denying = denying_group_of(
+            snapshot.assistance, outcome, snapshot.policy.deny_access, deadline=deadline
+        )
         if denying is not None:
             return self._denied(Reason.DENY_GROUP, f"a member of the deny group `{denying}`", step="identify")
         self._identity = identify(snapshot.assistance, outcome, deadline=deadline, trace=self._trace)
         return None
 
     def _administrators(self) -> frozenset[Name]:
-        """Return the names with an explicit entry in the ACL of `directory`: nobody outside the primary may bear one."""
+        """Return the names with an explicit ACL entry in `directory`: nobody outside the primary bears one."""
         database = self._snapshot.databases.find(DIRECTORY_DATABASE)
         if database is None:
-            raise StoreFault(f"the built-in database `{DIRECTORY_DATABASE}` is missing: has the schema been migrated?")
+            raise StoreFault(
+                f"the built-in database `{DIRECTORY_DATABASE}` is missing: has the schema been migrated?"
+            )
         return explicit_names(database)
 
     def _decide_access(self, target: Target) -> Verdict:
@@ -238,22 +259,22 @@ class _Decision:
                 return self._denied(Reason.DATABASE_UNKNOWN, problem, step="decide")
             case DatabaseTarget():
                 database = self._snapshot.databases.find(target.database)
+            case _ as unreachable:
+                assert_never(unreachable)
         if database is None:
             return self._denied(Reason.DATABASE_UNKNOWN, f"no database `{target.database}`", step="decide")
         administrator = (
             self._identity.primary and self._identity.name in self._snapshot.policy.full_access_administrators
         )
-        access = (
-            full_access(database)
-            if administrator
-            else self._resolve(database, self._identity)
-        )
+        access = full_access(database) if administrator else self._resolve(database, self._identity)
         refused = self._refuse_access(database, access, target)
         if refused is not None:
             return refused
         return self._allowed(Reason.ALLOWED_FULL_ACCESS if administrator else Reason.ALLOWED, access)
 
-    def _refuse_access(self, database: Database, access: EffectiveAccess, target: DatabaseTarget) -> Denied | None:
+    def _refuse_access(
+        self, database: Database, access: EffectiveAccess, target: DatabaseTarget
+    ) -> Denied | None:
         self._note_access(database, access)
         unmet = unmet_requirement(access, target.requirement)
         if unmet is not None:
@@ -265,14 +286,18 @@ class _Decision:
         if database.require_tls and not self._over_tls():
             where = f": use {self._request.https_url}" if self._request.https_url else ""
             return self._denied(
-                Reason.TLS_REQUIRED, f"`{database.name}` is served over TLS only{where}", step="decide", access=access
+                Reason.TLS_REQUIRED,
+                f"`{database.name}` is served over TLS only{where}",
+                step="decide",
+                access=access,
             )
         return None
 
-    def _decide_without_identity(self, target: Target, why: str) -> Verdict:
+    def _decide_without_identity(self, target: Target, why: str) -> Verdict:  # noqa: PLR0911 - one for each outcome
         """Step 7 for a request without a certificate: the Anonymous entry, else -Default-.
 
-        Falls to `certificate_missing` wherever anonymous access is not given, so that the client may present one.
+        Falls to `certificate_missing` wherever anonymous access is not given, so that the client may present
+        one.
         """
         self._trace.note("present", "certificate", why)
         self._certificate = None
@@ -285,6 +310,8 @@ class _Decision:
                 return self._denied(Reason.DATABASE_UNKNOWN, problem, step="decide")
             case DatabaseTarget():
                 database = self._snapshot.databases.find(target.database)
+            case _ as unreachable:
+                assert_never(unreachable)
         if database is None:
             return self._denied(Reason.DATABASE_UNKNOWN, f"no database `{target.database}`", step="decide")
         access = self._resolve(database, None)

@@ -29,8 +29,8 @@ class FrontEndPolicy:
 class DecisionRequest:
     """One question to the pipeline.
 
-    `over_tls`: whether the original request arrived over TLS, None where nobody says (counts as plain unless a
-    certificate is presented). `https_url`: where to send a client that must use TLS, empty if unknown.
+    `over_tls`: whether the original request arrived over TLS, None where nobody says (counts as plain unless
+    a certificate is presented). `https_url`: where to send a client that must use TLS, empty if unknown.
     """
 
     presentation: Presentation

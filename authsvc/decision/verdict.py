@@ -1,7 +1,7 @@
 """The verdict: what a decision is, with the evidence that made it.
 
-A verdict is *allowed*, *denied* or *undecided*; there is no fourth answer, and none of them is reached by default:
-`Allowed` demands an identity or the word anonymous. How verdicts become HTTP is `web/responses.py`.
+A verdict is *allowed*, *denied* or *undecided*; there is no fourth answer, and none of them is reached by
+default: `Allowed` demands an identity or the word anonymous. How verdicts become HTTP is `web/responses.py`.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,8 @@ class Allowed:
 class Denied:
     """Access is refused. `identity` is given where it is known (403), for the audit record, never as a header.
 
-    `step` is the one of the eight that refused; `detail` says what was expected and found, for administrators.
+    `step` is the one of the eight that refused; `detail` says what was expected and found, for
+    administrators.
     """
 
     reason: Reason

@@ -1,11 +1,11 @@
 """The asynchronous shell around the pipeline: cache, single flight, bounded threads.
 
-The event loop answers from the cache at once. On a miss one flight per question runs the synchronous pipeline on a
-bounded pool of threads; others who ask the same wait for that flight. A full pool answers `overloaded` at once rather
-than queueing without end (threats T72, T78).
+The event loop answers from the cache at once. On a miss one flight per question runs the synchronous pipeline
+on a bounded pool of threads; others who ask the same wait for that flight. A full pool answers `overloaded`
+at once rather than queueing without end (threats T72, T78).
 
-INVARIANT: the epoch is read before the pipeline runs, so a change during the run makes the verdict unusable to
-everyone after it, never the other way round.
+INVARIANT: the epoch is read before the pipeline runs, so a change during the run makes the verdict unusable
+to everyone after it, never the other way round.
 """
 
 import asyncio
@@ -27,7 +27,8 @@ _THREADS = 4
 """Threads that run the pipeline. cryptography and ldap3 hold the GIL: more threads only lengthen the tail."""
 
 _LONGEST_QUEUE = 256
-"""Decisions under way or waiting, above which the answer is `overloaded`: about half a second of LDAP work."""
+"""Decisions under way or waiting, above which the answer is `overloaded`: about half a second of LDAP
+work."""
 
 _LONGEST_DECISION = timedelta(seconds=10)
 """The deadline of one decision; each directory's own time-outs are shorter."""
@@ -41,8 +42,8 @@ class Decider:
     """Decides requests for one process.
 
     Args:
-        snapshot: returns the current snapshot and the epoch it belongs to; None as epoch means that nobody knows
-            whether something changed, and then nothing is served from, or stored in, the cache.
+        snapshot: returns the current snapshot and the epoch it belongs to; None as epoch means that nobody
+            knows whether something changed, and then nothing is served from, or stored in, the cache.
         now: the wall clock (UTC).
         monotonic: the clock of deadlines, in seconds.
 
@@ -82,7 +83,9 @@ class Decider:
         if flight is None:
             if self._under_way >= _LONGEST_QUEUE:
                 return Undecided(
-                    reason=Reason.OVERLOADED, detail=f"{self._under_way} decisions are under way", step="answer"
+                    reason=Reason.OVERLOADED,
+                    detail=f"{self._under_way} decisions are under way",
+                    step="answer",
                 )
             flight = self._take_off(request, snapshot, key, epoch)
         # A caller that hangs up must not end the flight of the others.
@@ -103,7 +106,7 @@ class Decider:
 
     def close(self) -> None:
         """Let running decisions end and take no more."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True)
 
     def _take_off(
         self, request: DecisionRequest, snapshot: Snapshot, key: CacheKey, epoch: object | None

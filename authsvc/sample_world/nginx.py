@@ -1,7 +1,7 @@
 """A real nginx on loopback in front of a small application, asking authsvc by `auth_request`.
 
-The configuration written here is the one `docs/operations/nginx.md` explains, with the ports of the sample world. It
-is started as a child in the foreground and stopped by its process id.
+The configuration written here is the one `docs/operations/nginx.md` explains, with the ports of the sample
+world. It is started as a child in the foreground and stopped by its process id.
 """
 
 import getpass
@@ -135,7 +135,15 @@ class NginxServer:
         configuration = self._folder / "nginx.conf"
         configuration.write_text(render_nginx_configuration(self._folder, port=self._port))
         self._process = subprocess.Popen(  # noqa: S603 - a program found on PATH, arguments of our own
-            [program, "-p", str(self._folder), "-c", str(configuration), "-g", "daemon off; master_process off;"],
+            [
+                program,
+                "-p",
+                str(self._folder),
+                "-c",
+                str(configuration),
+                "-g",
+                "daemon off; master_process off;",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

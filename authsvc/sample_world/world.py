@@ -1,13 +1,14 @@
 """Lays the sample world into a folder: configuration, certificates, directories as files, and `world.json`.
 
-The words of the world stand in `fixtures/world/` (certificates, people, groups, databases, stories); this module makes
-files of them. It starts nothing and writes no database: `authsvc/cli/demo.py` does.
+The words of the world stand in `fixtures/world/` (certificates, people, groups, databases, stories); this
+module makes files of them. It starts nothing and writes no database: `authsvc/cli/demo.py` does.
 """
 
 import base64
 import json
 import secrets
 import shlex
+import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,10 +18,22 @@ import yaml
 
 from authsvc.sample_world import pki
 
-__all__ = ["WAYS", "Ports", "Story", "Way", "fixtures_folder", "lay_world", "read_stories", "write_world_json"]
+__all__ = [
+    "WAYS",
+    "LaidWorld",
+    "Ports",
+    "Story",
+    "Way",
+    "fixtures_folder",
+    "lay_world",
+    "read_stories",
+    "write_configuration",
+    "write_world_json",
+]
 
 WAYS = ("rfc9440", "nginx", "tls")
-"""The ways in: a header to the front end `edge`, through a real nginx, and TLS straight to the front end `direct`."""
+"""The ways in: a header to the front end `edge`, through a real nginx, and TLS straight to the front end
+`direct`."""
 
 _STALE = timedelta(days=2)
 """How long ago the revocation list of the legacy CA ran out."""
@@ -34,12 +47,19 @@ class Ports:
     edge: int
     direct: int
     nginx: int
-    slapd: int
 
     @classmethod
     def counted_from(cls, first: int) -> "Ports":
-        """Return five ports in a row."""
-        return cls(api=first, edge=first + 1, direct=first + 2, nginx=first + 3, slapd=first + 4)
+        """Return four ports in a row."""
+        return cls(api=first, edge=first + 1, direct=first + 2, nginx=first + 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaidWorld:
+    """What the LDAP server of a world is made of: its content, and the password of the account authsvc binds with."""
+
+    airius_ldif: str
+    airius_password: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,42 +99,53 @@ def fixtures_folder() -> Path:
     return installed if installed.is_dir() else Path(__file__).parents[2] / "fixtures" / "world"
 
 
-def lay_world(folder: Path, ports: Ports, *, now: datetime) -> None:
-    """Write everything the world consists of into `folder`, anew.
+def lay_world(folder: Path, *, now: datetime) -> "LaidWorld":
+    """Make the certificates, lists and secrets of the world in `folder`, anew.
 
     Args:
-        folder: made if it does not exist; what an earlier world left is overwritten.
-        ports: where its servers will listen.
+        folder: made if it does not exist; an earlier world in it is removed.
         now: the reference instant of every certificate (aware).
 
+    Raises:
+        FileExistsError: the folder holds something that is not a sample world.
+
     """
+    marker = folder / "world.json"
+    if folder.exists() and any(folder.iterdir()):
+        if not marker.exists():
+            raise FileExistsError(f"`{folder}` is not empty and holds no sample world: name another folder")
+        shutil.rmtree(folder)
     for name in ("certificates", "headers", "logs", "run", "secrets", "tls", "trust", "var"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name).mkdir(parents=True)
+    marker.write_text("[]\n")
     (folder / "secrets").chmod(0o700)
     authorities = _make_authorities(now)
     issued = _make_certificates(authorities, now)
     _write_trust(folder, authorities, issued, now)
     _write_certificates(folder, issued)
+    _write_headers(folder, issued, _secret(folder / "secrets" / "edge.secret"))
     password = _secret(folder / "secrets" / "airius.password")
-    secret = _secret(folder / "secrets" / "edge.secret")
-    _write_headers(folder, issued, secret)
+    values = {f"certificate {name}": base64.b64encode(one.der).decode() for name, one in issued.items()}
+    return LaidWorld(airius_ldif=_filled("airius.ldif", values), airius_password=password)
+
+
+def write_configuration(folder: Path, ports: Ports, *, airius_url: str) -> None:
+    """Write the YAML files of a world, with the addresses of its servers."""
     values = {
         "api_port": str(ports.api),
         "edge_port": str(ports.edge),
         "direct_port": str(ports.direct),
-        "airius_url": f"ldap://127.0.0.1:{ports.slapd}",
-        "airius_password": password,
-        **{
-            f"certificate {name}": base64.b64encode(certificate.der).decode()
-            for name, certificate in issued.items()
-        },
+        "airius_url": airius_url,
     }
-    for name in ("authsvc.yaml", "directory-assistance.yaml", "primary.yaml", "acme-west.yaml", "airius.ldif"):
-        text = (fixtures_folder() / name).read_text(encoding="utf-8")
-        for key, value in values.items():
-            text = text.replace("{{" + key + "}}", value)
-        target = folder / ("secrets" if name == "airius.ldif" else ".") / name
-        target.write_text(text, encoding="utf-8")
+    for name in ("authsvc.yaml", "directory-assistance.yaml", "primary.yaml", "acme-west.yaml"):
+        (folder / name).write_text(_filled(name, values), encoding="utf-8")
+
+
+def _filled(name: str, values: dict[str, str]) -> str:
+    text = (fixtures_folder() / name).read_text(encoding="utf-8")
+    for key, value in values.items():
+        text = text.replace("{{" + key + "}}", value)
+    return text
 
 
 def _make_authorities(now: datetime) -> dict[str, pki.Authority]:
@@ -150,7 +181,6 @@ def _write_trust(
     folder: Path, authorities: dict[str, pki.Authority], issued: dict[str, pki.Issued], now: datetime
 ) -> None:
     trust = folder / "trust"
-    stale = {"this_update": now - 9 * _STALE, "next_update": now - _STALE}
     files = {
         "renovations-root.pem": authorities["renovations-root"].pem,
         "renovations-issuing.pem": authorities["renovations"].pem,
@@ -159,12 +189,16 @@ def _write_trust(
         "airius-root.pem": authorities["airius"].pem,
         "renovations-root.crl": authorities["renovations-root"].crl().pem,
         "renovations-issuing.crl": authorities["renovations"].crl(revoked=[issued["revoked"]]).pem,
-        "renovations-legacy.crl": authorities["legacy"].crl(**stale).pem,
+        "renovations-legacy.crl": authorities["legacy"]
+        .crl(this_update=now - 9 * _STALE, next_update=now - _STALE)
+        .pem,
         "airius-root.crl": authorities["airius"].crl().pem,
     }
     for name, text in files.items():
         (trust / name).write_text(text)
-    (trust / "client-ca.pem").write_text("".join(text for name, text in files.items() if name.endswith(".pem")))
+    (trust / "client-ca.pem").write_text(
+        "".join(text for name, text in files.items() if name.endswith(".pem"))
+    )
     server_authority = pki.Authority.root("CN=Sample World TLS CA", now=now)
     server = server_authority.issue_server()
     (folder / "tls" / "ca.pem").write_text(server_authority.pem)
@@ -287,4 +321,6 @@ def write_world_json(folder: Path, stories: list[Story]) -> None:
         {"story": story.story, "ways": {way: answer.as_json() for way, answer in story.ways.items()}}
         for story in stories
     ]
-    (folder / "world.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "world.json").write_text(
+        json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -42,18 +43,20 @@ ALL_WAYS = (FindBy.CERTIFICATE, FindBy.SUBJECT, FindBy.COMMON_NAME, FindBy.MAIL)
 
 def plan(*ways: FindBy, bind_by: BindBy = BindBy.CERTIFICATE, issued_by: tuple[str, ...] = ()) -> MatchPlan:
     return MatchPlan(
-        ways=tuple(FindWay(find_by=way) for way in (ways or ALL_WAYS)), bind_by=bind_by, issued_by=frozenset(issued_by)
+        ways=tuple(FindWay(find_by=way) for way in (ways or ALL_WAYS)),
+        bind_by=bind_by,
+        issued_by=frozenset(issued_by),
     )
 
 
-def entry(*names: str, holds: Issued | bytes | None = None, revoked: bool = False, **fields: object) -> Entry:
+def entry(*names: str, holds: Issued | bytes | None = None, revoked: bool = False, **fields: Any) -> Entry:
     der = holds.der if isinstance(holds, Issued) else holds
     base = Entry(
         key=names[0],
         names=tuple(read_name(name) for name in names),
         certificates=() if der is None else (StoredCertificate(der=der, revoked=revoked),),
     )
-    return replace(base, **fields)  # type: ignore[arg-type] - the deviation of one case, by field name
+    return replace(base, **fields)
 
 
 class CountingDirectory(MemoryDirectory):
@@ -75,7 +78,9 @@ def directory(domain: str, *entries: Entry, fault: Exception | None = None) -> C
     return made
 
 
-def primary(*entries: Entry, match_plan: MatchPlan | None = None, fault: Exception | None = None) -> PrimaryDomain:
+def primary(
+    *entries: Entry, match_plan: MatchPlan | None = None, fault: Exception | None = None
+) -> PrimaryDomain:
     return PrimaryDomain(
         domain="Renovations",
         directory=directory("Renovations", *entries, fault=fault),
@@ -83,9 +88,11 @@ def primary(*entries: Entry, match_plan: MatchPlan | None = None, fault: Excepti
     )
 
 
-def secondary(name: str, *entries: Entry, fault: Exception | None = None, **fields: object) -> SecondaryDomain:
-    base = SecondaryDomain(domain=name, directory=directory(name, *entries, fault=fault), plan=plan(), rules=TRUSTED_ALL)
-    return replace(base, **fields)  # type: ignore[arg-type] - the deviation of one case, by field name
+def secondary(name: str, *entries: Entry, fault: Exception | None = None, **fields: Any) -> SecondaryDomain:
+    base = SecondaryDomain(
+        domain=name, directory=directory(name, *entries, fault=fault), plan=plan(), rules=TRUSTED_ALL
+    )
+    return replace(base, **fields)
 
 
 def run(
@@ -131,7 +138,8 @@ OUTCOMES: list[tuple[str, Callable[[], DirectoryAssistance], Issued, str]] = [
         "the first value of the entry's names is the identity, the others only find it",
         lambda: DirectoryAssistance(
             primary=primary(
-                entry("Alan Jones/Renovations", "AJones", "Al Jones", holds=FLAT), match_plan=plan(FindBy.COMMON_NAME)
+                entry("Alan Jones/Renovations", "AJones", "Al Jones", holds=FLAT),
+                match_plan=plan(FindBy.COMMON_NAME),
             )
         ),
         FLAT,
@@ -157,7 +165,9 @@ OUTCOMES: list[tuple[str, Callable[[], DirectoryAssistance], Issued, str]] = [
     ),
     (
         "more than one bound entry in one directory is ambiguous",
-        lambda: DirectoryAssistance(primary=primary(entry(NAME, holds=DAVE), entry("Twin/Renovations", holds=DAVE))),
+        lambda: DirectoryAssistance(
+            primary=primary(entry(NAME, holds=DAVE), entry("Twin/Renovations", holds=DAVE))
+        ),
         DAVE,
         "ambiguous",
     ),
@@ -182,7 +192,9 @@ OUTCOMES: list[tuple[str, Callable[[], DirectoryAssistance], Issued, str]] = [
         lambda: DirectoryAssistance(
             primary=replace(
                 primary(
-                    entry(NAME, holds=DAVE), entry("Dave Lawson/West/Renovations"), match_plan=plan(FindBy.COMMON_NAME)
+                    entry(NAME, holds=DAVE),
+                    entry("Dave Lawson/West/Renovations"),
+                    match_plan=plan(FindBy.COMMON_NAME),
                 ),
                 size_limit=2,
             )
@@ -200,7 +212,8 @@ OUTCOMES: list[tuple[str, Callable[[], DirectoryAssistance], Issued, str]] = [
     (
         "a disabled entry ends the search although a later directory has another",
         lambda: DirectoryAssistance(
-            primary=primary(entry(NAME, holds=DAVE, disabled=True)), domains=(secondary("Acme", entry("D/Acme", holds=DAVE)),)
+            primary=primary(entry(NAME, holds=DAVE, disabled=True)),
+            domains=(secondary("Acme", entry("D/Acme", holds=DAVE)),),
         ),
         DAVE,
         "entry_disabled",
@@ -251,7 +264,11 @@ OUTCOMES: list[tuple[str, Callable[[], DirectoryAssistance], Issued, str]] = [
         lambda: DirectoryAssistance(
             primary=primary(),
             domains=(
-                secondary("A", entry("X/East/Acme", holds=DAVE), rules=(read_naming_rule("*/West/Acme", trusted=True),)),
+                secondary(
+                    "A",
+                    entry("X/East/Acme", holds=DAVE),
+                    rules=(read_naming_rule("*/West/Acme", trusted=True),),
+                ),
                 secondary("B", entry("Y/East/Acme", holds=DAVE)),
             ),
         ),
@@ -262,7 +279,9 @@ OUTCOMES: list[tuple[str, Callable[[], DirectoryAssistance], Issued, str]] = [
         "a rule that is not trusted covers nothing",
         lambda: DirectoryAssistance(
             primary=primary(),
-            domains=(secondary("A", entry("X/Acme", holds=DAVE), rules=(read_naming_rule("*", trusted=False),)),),
+            domains=(
+                secondary("A", entry("X/Acme", holds=DAVE), rules=(read_naming_rule("*", trusted=False),)),
+            ),
         ),
         DAVE,
         "no_entry",
@@ -340,7 +359,8 @@ OUTCOMES: list[tuple[str, Callable[[], DirectoryAssistance], Issued, str]] = [
     (
         "T86: nobody outside the primary bears a primary person's name",
         lambda: DirectoryAssistance(
-            primary=primary(entry(NAME, holds=DAVE_OTHER_KEY)), domains=(secondary("Acme", entry(NAME, holds=DAVE)),)
+            primary=primary(entry(NAME, holds=DAVE_OTHER_KEY)),
+            domains=(secondary("Acme", entry(NAME, holds=DAVE)),),
         ),
         DAVE,
         "domain_not_trusted_for_name",
@@ -376,7 +396,8 @@ OUTCOMES: list[tuple[str, Callable[[], DirectoryAssistance], Issued, str]] = [
         "a stored certificate marked revoked never binds a renewed one by its key",
         lambda: DirectoryAssistance(
             primary=primary(
-                entry(NAME, holds=DAVE, revoked=True), match_plan=plan(FindBy.SUBJECT, bind_by=BindBy.PUBLIC_KEY)
+                entry(NAME, holds=DAVE, revoked=True),
+                match_plan=plan(FindBy.SUBJECT, bind_by=BindBy.PUBLIC_KEY),
             )
         ),
         DAVE_RENEWED,
@@ -385,21 +406,27 @@ OUTCOMES: list[tuple[str, Callable[[], DirectoryAssistance], Issued, str]] = [
     (
         "public_key survives renewal with the same key",
         lambda: DirectoryAssistance(
-            primary=primary(entry(NAME, holds=DAVE), match_plan=plan(FindBy.SUBJECT, bind_by=BindBy.PUBLIC_KEY))
+            primary=primary(
+                entry(NAME, holds=DAVE), match_plan=plan(FindBy.SUBJECT, bind_by=BindBy.PUBLIC_KEY)
+            )
         ),
         DAVE_RENEWED,
         "Dave Lawson/Renovations in Renovations by subject",
     ),
     (
         "certificate does not survive renewal with the same key",
-        lambda: DirectoryAssistance(primary=primary(entry(NAME, holds=DAVE), match_plan=plan(FindBy.SUBJECT))),
+        lambda: DirectoryAssistance(
+            primary=primary(entry(NAME, holds=DAVE), match_plan=plan(FindBy.SUBJECT))
+        ),
         DAVE_RENEWED,
         "certificate_differs",
     ),
     (
         "garbage among the stored certificates binds nobody and breaks nothing",
         lambda: DirectoryAssistance(
-            primary=primary(entry(NAME, holds=b"\x30\x00"), match_plan=plan(FindBy.SUBJECT, bind_by=BindBy.PUBLIC_KEY))
+            primary=primary(
+                entry(NAME, holds=b"\x30\x00"), match_plan=plan(FindBy.SUBJECT, bind_by=BindBy.PUBLIC_KEY)
+            )
         ),
         DAVE,
         "certificate_differs",
@@ -407,7 +434,9 @@ OUTCOMES: list[tuple[str, Callable[[], DirectoryAssistance], Issued, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("world", "certificate", "expected"), [case[1:] for case in OUTCOMES], ids=[c[0] for c in OUTCOMES])
+@pytest.mark.parametrize(
+    ("world", "certificate", "expected"), [case[1:] for case in OUTCOMES], ids=[c[0] for c in OUTCOMES]
+)
 def test_search_outcome(world: Callable[[], DirectoryAssistance], certificate: Issued, expected: str) -> None:
     outcome, _ = run(world(), certificate)
     assert expected == found(outcome)
@@ -421,7 +450,9 @@ BINDINGS = [
 ]
 
 
-@pytest.mark.parametrize(("bind_by", "certificate", "held", "strength"), BINDINGS, ids=[b[0].value for b in BINDINGS])
+@pytest.mark.parametrize(
+    ("bind_by", "certificate", "held", "strength"), BINDINGS, ids=[b[0].value for b in BINDINGS]
+)
 def test_t87_a_statement_of_the_ca_counts_only_from_the_cas_that_may_make_it(
     bind_by: BindBy, certificate: Issued, held: Entry, strength: Strength
 ) -> None:
@@ -434,7 +465,9 @@ def test_t87_a_statement_of_the_ca_counts_only_from_the_cas_that_may_make_it(
     assert isinstance(outcome, Match)
     assert outcome.strength is strength
     assert found(run(world("corp"), certificate, anchor="second-ca")[0]) == "certificate_differs"
-    assert found(run(world(), certificate, anchor="corp")[0]) == "certificate_differs", "empty never means all"
+    assert found(run(world(), certificate, anchor="corp")[0]) == "certificate_differs", (
+        "empty never means all"
+    )
 
 
 @pytest.mark.parametrize(
@@ -449,7 +482,10 @@ def test_t87_a_statement_of_the_ca_counts_only_from_the_cas_that_may_make_it(
 )
 def test_an_entry_without_the_identifier_is_not_bound(bind_by: BindBy, held: Entry) -> None:
     match_plan = plan(FindBy.SUBJECT, bind_by=bind_by, issued_by=("corp",))
-    assert found(run(DirectoryAssistance(primary=primary(held, match_plan=match_plan)), DAVE_SID)[0]) == "certificate_differs"
+    assert (
+        found(run(DirectoryAssistance(primary=primary(held, match_plan=match_plan)), DAVE_SID)[0])
+        == "certificate_differs"
+    )
 
 
 def test_insecure_name_only_needs_no_anchor_and_is_weak() -> None:
@@ -461,7 +497,9 @@ def test_insecure_name_only_needs_no_anchor_and_is_weak() -> None:
 
 
 def test_issued_by_restricts_a_binding_that_does_not_need_it() -> None:
-    world = DirectoryAssistance(primary=primary(entry(NAME, holds=DAVE), match_plan=plan(issued_by=("corp",))))
+    world = DirectoryAssistance(
+        primary=primary(entry(NAME, holds=DAVE), match_plan=plan(issued_by=("corp",)))
+    )
     assert found(run(world, anchor="corp")[0]) == "Dave Lawson/Renovations in Renovations by certificate"
     assert found(run(world, anchor="other")[0]) == "certificate_differs"
 
@@ -474,16 +512,20 @@ def test_t46_a_wildcard_name_finds_nobody_by_name() -> None:
 
 
 def test_t18_a_control_character_in_a_name_makes_the_certificate_unusable() -> None:
-    outcome, _ = run(DirectoryAssistance(primary=primary(entry(NAME, holds=DAVE))), ROOT.issue("CN=Dave\\00Lawson"))
+    outcome, _ = run(
+        DirectoryAssistance(primary=primary(entry(NAME, holds=DAVE))), ROOT.issue("CN=Dave\\00Lawson")
+    )
     assert found(outcome) == "no_usable_name"
 
 
-# --- order ------------------------------------------------------------------------------------------------------
+# --- order
+# ------------------------------------------------------------------------------------------------------
 
 
 def domain_with_rule(name: str, *rules: str, search_order: int | None = None) -> SecondaryDomain:
     made = tuple(
-        read_suffix_rule(rule, trusted=True) if "=" in rule else read_naming_rule(rule, trusted=True) for rule in rules
+        read_suffix_rule(rule, trusted=True) if "=" in rule else read_naming_rule(rule, trusted=True)
+        for rule in rules
     )
     return secondary(name, rules=made, search_order=search_order)
 
@@ -492,7 +534,10 @@ ORDERS = [
     (
         "most specific rule first",
         "CN=Phyllis Spera,OU=Sales,O=Renovations",
-        [domain_with_rule("Wide", "*/Renovations", search_order=1), domain_with_rule("Narrow", "*/Sales/Renovations")],
+        [
+            domain_with_rule("Wide", "*/Renovations", search_order=1),
+            domain_with_rule("Narrow", "*/Sales/Renovations"),
+        ],
         ["Narrow", "Wide"],
     ),
     (
@@ -522,19 +567,28 @@ ORDERS = [
     (
         "search order zero is a number, and the first",
         "CN=Phyllis Spera,O=Renovations",
-        [domain_with_rule("A", "*", search_order=1), domain_with_rule("B", "*", search_order=0), domain_with_rule("C", "*")],
+        [
+            domain_with_rule("A", "*", search_order=1),
+            domain_with_rule("B", "*", search_order=0),
+            domain_with_rule("C", "*"),
+        ],
         ["B", "A", "C"],
     ),
     (
         "a flat subject ignores the rules' specificity",
         "CN=Phyllis Spera",
-        [domain_with_rule("Narrow", "*/Sales/Renovations", search_order=2), domain_with_rule("Wide", "*", search_order=1)],
+        [
+            domain_with_rule("Narrow", "*/Sales/Renovations", search_order=2),
+            domain_with_rule("Wide", "*", search_order=1),
+        ],
         ["Wide", "Narrow"],
     ),
 ]
 
 
-@pytest.mark.parametrize(("subject", "domains", "expected"), [o[1:] for o in ORDERS], ids=[o[0] for o in ORDERS])
+@pytest.mark.parametrize(
+    ("subject", "domains", "expected"), [o[1:] for o in ORDERS], ids=[o[0] for o in ORDERS]
+)
 def test_domains_are_ordered(subject: str, domains: list[SecondaryDomain], expected: list[str]) -> None:
     ordered = order_domains(domains, read_ldap_dn(subject))
     assert expected == [domain.domain for domain, _rule in ordered]
@@ -565,7 +619,8 @@ def test_a_hit_ends_the_search() -> None:
     assert asked_of(later) == []
 
 
-# --- ambiguity, outage ------------------------------------------------------------------------------------------
+# --- ambiguity, outage
+# ------------------------------------------------------------------------------------------
 
 
 def two_owners(ambiguity: Ambiguity, *, fault: Exception | None = None) -> DirectoryAssistance:
@@ -601,7 +656,9 @@ def test_explain_searches_on_and_warns_of_a_second_owner_without_changing_the_ou
 
 
 def test_explain_survives_an_outage_after_the_hit() -> None:
-    outcome, trace = run(two_owners(Ambiguity.FIRST, fault=DirectoryUnavailable("Acme", "refused")), exhaustive=True)
+    outcome, trace = run(
+        two_owners(Ambiguity.FIRST, fault=DirectoryUnavailable("Acme", "refused")), exhaustive=True
+    )
     assert isinstance(outcome, Match)
     assert any("not asked for a second owner" in line.result for line in trace.lines)
 
@@ -646,14 +703,17 @@ def test_an_outage_of_the_primary_is_never_skipped() -> None:
 
 def test_an_unreadable_mapped_name_is_a_fault() -> None:
     world = DirectoryAssistance(
-        primary=primary(), domains=(secondary("Airius", entry("uid=1/o=a", holds=DAVE, mapped_names=("no dn",))),)
+        primary=primary(),
+        domains=(secondary("Airius", entry("uid=1/o=a", holds=DAVE, mapped_names=("no dn",))),),
     )
     with pytest.raises(DirectoryAnswerMalformed, match="no distinguished name"):
         run(world)
 
 
 def test_t86_nobody_outside_the_primary_bears_a_name_of_the_administrators() -> None:
-    world = DirectoryAssistance(primary=primary(), domains=(secondary("Acme", entry("Boss/Acme", holds=DAVE)),))
+    world = DirectoryAssistance(
+        primary=primary(), domains=(secondary("Acme", entry("Boss/Acme", holds=DAVE)),)
+    )
     assert found(run(world)[0]) == "Boss/Acme in Acme by certificate"
     reserved = frozenset({read_name("CN=Boss/O=ACME")})
     assert found(run(world, reserved=reserved)[0]) == "domain_not_trusted_for_name"
@@ -675,7 +735,12 @@ def test_the_refusal_given_is_the_first_in_the_order_of_the_table() -> None:
     world = DirectoryAssistance(
         primary=primary(),
         domains=(
-            secondary("A", entry("X/East/Acme", holds=DAVE), rules=(read_naming_rule("*/Acme", trusted=True),), search_order=1),
+            secondary(
+                "A",
+                entry("X/East/Acme", holds=DAVE),
+                rules=(read_naming_rule("*/Acme", trusted=True),),
+                search_order=1,
+            ),
             secondary("B", entry(NAME, holds=DAVE_OTHER_KEY), search_order=2),
         ),
     )

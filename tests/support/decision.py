@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from authsvc.access.acl import Database, Requirement, read_database
 from authsvc.access.databases import DatabaseTarget, Target
@@ -22,9 +23,9 @@ from authsvc.trust.crl import read_crl
 from authsvc.trust.revocation import RevocationSnapshot
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.candidates import FindBy, FindWay, MatchPlan
-from directory_assistance.dn import read_name
+from directory_assistance.dn import MemberReference, read_name
 from directory_assistance.domains import DirectoryAssistance, PrimaryDomain, SecondaryDomain
-from directory_assistance.entry import Entry, StoredCertificate
+from directory_assistance.entry import Entry, Group, StoredCertificate
 from directory_assistance.trace import TraceRecorder
 from tests.support.pki import NOW, Authority, Issued
 
@@ -38,9 +39,9 @@ __all__ = [
     "MappingDatabases",
     "UnreachableDatabases",
     "acl",
-    "primary_of",
     "person",
     "presented",
+    "primary_of",
     "reading",
     "revocation",
     "sales",
@@ -69,9 +70,9 @@ def person(*names: str, holds: Issued | None = None, disabled: bool = False, rev
     )
 
 
-def acl(name: str, level: Level | str, **fields: object) -> AclEntry:
+def acl(name: str, level: Level | str, **fields: Any) -> AclEntry:
     """An ACL entry as it would be written in a declaration."""
-    return AclEntry.parse(name=name, level=level, **fields)  # type: ignore[arg-type] - the fields of one case
+    return AclEntry.parse(name=name, level=level, **fields)
 
 
 def sales(*entries: AclEntry, require_tls: bool = False, roles: tuple[str, ...] = ("Buyer",)) -> Database:
@@ -116,10 +117,10 @@ def presented(certificate: Issued, *chain: Issued | Authority) -> PresentedCerti
     return PresentedCertificate(der=certificate.der, chain=tuple(element.der for element in chain))
 
 
-def trust(**settings: object) -> TrustStore:
+def trust(**settings: Any) -> TrustStore:
     """The store with our root, trusted with these deviations."""
     base = AnchorSettings(id="corp")
-    anchor = TrustAnchor.from_der(replace(base, **settings), ROOT.der)  # type: ignore[arg-type] - one deviation
+    anchor = TrustAnchor.from_der(replace(base, **settings), ROOT.der)
     return TrustStore.of([anchor], [read_certificate(ISSUING.der)])
 
 
@@ -134,19 +135,21 @@ def revocation(*revoked: Issued) -> RevocationSnapshot:
     )
 
 
-def reading(level: Level | None = Level.READER, **fields: object) -> Target:
+def reading(level: Level | None = Level.READER, **fields: Any) -> Target:
     """The target `sales.nsf` with a requirement."""
     return DatabaseTarget(
         database="sales.nsf",
-        requirement=Requirement(level=level, **fields),  # type: ignore[arg-type] - the fields of one case
+        requirement=Requirement(level=level, **fields),
     )
 
 
-def primary_of(*people: Entry, groups: tuple[object, ...] = ()) -> PrimaryDomain:
+def primary_of(
+    *people: Entry, groups: tuple[tuple[Group, tuple[MemberReference, ...]], ...] = ()
+) -> PrimaryDomain:
     """The primary directory with these people."""
     return PrimaryDomain(
         domain="Renovations",
-        directory=MemoryDirectory("Renovations", people, groups),  # type: ignore[arg-type] - as MemoryDirectory takes them
+        directory=MemoryDirectory("Renovations", people, groups),
         plan=DEFAULT_PLAN,
     )
 
@@ -157,7 +160,7 @@ class Case:
 
     presentation: Presentation = field(default_factory=lambda: presented(DAVE))
     target: Target = field(default_factory=reading)
-    front_end: FrontEndPolicy = FrontEndPolicy(name="nginx")
+    front_end: FrontEndPolicy = field(default_factory=lambda: FrontEndPolicy(name="nginx"))
     over_tls: bool | None = None
     trust: TrustStore = field(default_factory=trust)
     revocation: RevocationSnapshot = field(default_factory=revocation)

@@ -1,0 +1,32 @@
+"""`authsvc export`: the store as the document that `apply` reads."""
+
+import sys
+
+import typer
+
+from authsvc.cli.apply import DirectoryOption, store_of, writable_directory
+from authsvc.cli.main import app, configuration_path
+from authsvc.cli.output import ConfigOption, JsonOption, guarded, print_json
+from authsvc.config import read_settings
+from authsvc.store.declaration import export_declaration
+from directory_assistance.yaml_lines import load_yaml
+
+__all__ = ["export"]
+
+
+@app.command()
+@guarded
+def export(
+    context: typer.Context,
+    config: ConfigOption = None,
+    directory: DirectoryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print people, groups and databases as one declarative document; `apply` of it changes nothing."""
+    sql, secondary = writable_directory(read_settings(configuration_path(context, config)), directory)
+    with store_of(sql) as engine:
+        text = export_declaration(engine, secondary=secondary)
+    if as_json:
+        print_json(load_yaml(text, "export").data)
+    else:
+        sys.stdout.write(text)

@@ -1,0 +1,166 @@
+"""The servers of the sample world, started and stopped together: slapd, authsvc, the application, nginx.
+
+Each is a child process in the foreground, stopped by its process id. `demo` runs all of them for people; the
+tests run the same ones and kill them one by one.
+"""
+
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from authsvc.sample_world.nginx import NginxServer
+from authsvc.sample_world.processes import stop_process, wait_for_port, wait_for_socket
+from authsvc.sample_world.slapd import SlapdServer
+from authsvc.sample_world.world import (
+    Ports,
+    Story,
+    lay_world,
+    read_stories,
+    write_configuration,
+    write_world_json,
+)
+
+__all__ = ["RunningWorld"]
+
+_DECLARATIONS = (("primary.yaml", ()), ("acme-west.yaml", ("--directory", "Acme West")))
+"""What `authsvc apply` is given, and for which directory."""
+
+
+class RunningWorld:
+    """A world laid in a folder, with its servers.
+
+    Args:
+        folder: where everything stands.
+        ports: where it listens.
+        now: the reference instant of its certificates.
+
+    Use it as a context manager: leaving stops every server that still runs.
+    """
+
+    def __init__(self, folder: Path, ports: Ports, *, now: datetime) -> None:
+        self.folder = folder.resolve()
+        self.ports = ports
+        laid = lay_world(folder, now=now)
+        self.slapd = SlapdServer(
+            self.folder / "slapd",
+            ldif=laid.airius_ldif,
+            suffix="o=airius.com",
+            reader_password=laid.airius_password,
+        )
+        self.nginx = NginxServer(self.folder, port=ports.nginx)
+        self._authsvc: subprocess.Popen[bytes] | None = None
+        self._application: subprocess.Popen[bytes] | None = None
+
+    @property
+    def configuration(self) -> Path:
+        """The world's `authsvc.yaml`."""
+        return self.folder / "authsvc.yaml"
+
+    def __enter__(self) -> Self:
+        """Start everything, in the order of dependence.
+
+        Raises:
+            MissingProgram: a server is not installed.
+            RuntimeError, TimeoutError: something did not start; nothing is left running.
+
+        """
+        try:
+            self.slapd.start()
+            write_configuration(self.folder, self.ports, airius_url=self.slapd.url)
+            self._apply_declarations()
+            write_world_json(self.folder, self.stories())
+            self.start_authsvc()
+            self._start_application()
+            self.nginx.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop every server that still runs."""
+        self.stop()
+
+    def stories(self) -> list[Story]:
+        """Return the stories with their curl lines."""
+        return read_stories(self.folder, self.ports)
+
+    def run_authsvc(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command of authsvc on this world's configuration and return what it printed."""
+        return subprocess.run(  # noqa: S603 - this interpreter, arguments of our own
+            [sys.executable, "-m", "authsvc", "--config", str(self.configuration), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def start_authsvc(self) -> None:
+        """Start `authsvc serve` and wait until it listens."""
+        log = self.folder / "logs" / "authsvc.log"
+        with log.open("ab") as output:
+            self._authsvc = subprocess.Popen(  # noqa: S603 - this interpreter, arguments of our own
+                [sys.executable, "-m", "authsvc", "--config", str(self.configuration), "serve"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        # Every socket is bound before any is accepted from: one that answers means that all do.
+        wait_for_port(self.ports.api, self._authsvc, log=log)
+
+    def stop_authsvc(self) -> None:
+        """Stop authsvc alone; the web server stays."""
+        if self._authsvc is not None:
+            stop_process(self._authsvc)
+            self._authsvc = None
+
+    def wait(self, seconds: float) -> str | None:
+        """Wait; return the name of a server that ended meanwhile, or None."""
+        assert self._authsvc is not None
+        try:
+            self._authsvc.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        return "authsvc"
+
+    def stop(self) -> None:
+        """Stop every server that still runs, the web server first."""
+        self.nginx.stop()
+        self.stop_authsvc()
+        if self._application is not None:
+            stop_process(self._application)
+            self._application = None
+        self.slapd.stop()
+
+    def _apply_declarations(self) -> None:
+        for file, options in _DECLARATIONS:
+            done = self.run_authsvc("apply", str(self.folder / file), "--yes", *options)
+            if done.returncode != 0:
+                raise RuntimeError(f"`authsvc apply {file}` failed: {done.stdout}{done.stderr}")
+
+    def _start_application(self) -> None:
+        log = self.folder / "logs" / "application.log"
+        socket = self.folder / "run" / "application.sock"
+        with log.open("ab") as output:
+            self._application = subprocess.Popen(  # noqa: S603 - this interpreter, arguments of our own
+                [
+                    sys.executable,
+                    "-m",
+                    "uvicorn",
+                    "authsvc.sample_world.application:application",
+                    "--uds",
+                    str(socket),
+                    "--log-level",
+                    "warning",
+                    "--no-proxy-headers",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        wait_for_socket(socket, self._application, log=log)

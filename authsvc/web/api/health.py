@@ -1,0 +1,56 @@
+"""`GET /healthz` (the process lives) and `GET /readyz` (it can decide), on the listener `api`; open to everybody.
+
+Neither says anything about people, and `/readyz` names sources only by their configured names.
+"""
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict
+
+from authsvc.operations.service import Service
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["health"])
+
+
+class HealthDocument(BaseModel):
+    """`status` is `ok`."""
+
+    status: str
+
+
+class ReadyDocument(BaseModel):
+    """Whether decisions can be made. `problems` make it not ready; `warnings` will, if nobody looks."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ready: bool
+    policy_version: str
+    problems: list[str]
+    warnings: list[str]
+
+
+@router.get("/healthz", summary="Does the process live?")
+async def healthz() -> HealthDocument:
+    """Answer as long as the event loop turns."""
+    return HealthDocument(status="ok")
+
+
+@router.get("/readyz", summary="Can it decide?", responses={503: {"model": ReadyDocument}})
+async def readyz(request: Request, response: Response) -> ReadyDocument:
+    """Answer 200 when the store, the trust material and the audit file work; directories that are down are warnings."""
+    service = request.app.state.service
+    if service is None:
+        response.status_code = 503
+        return ReadyDocument(ready=False, policy_version="", problems=["no service is running"], warnings=[])
+    assert isinstance(service, Service)
+    state = await asyncio.to_thread(service.readiness)  # a directory may take two seconds
+    response.status_code = 200 if state.ready else 503
+    return ReadyDocument(
+        ready=state.ready,
+        policy_version=service.version,
+        problems=list(state.problems),
+        warnings=list(state.warnings),
+    )
