@@ -213,7 +213,8 @@ def _merge_person(before: PersonRecord | None, declared: DeclaredPerson, *, prun
             known = held.get(one.record.sha256, one.record)
             certificates.append(known if one.revoked is None else replace(known, revoked=one.revoked))
         if not prune:
-            certificates += [one for one in base.certificates if one.revoked]
+            named = {one.sha256 for one in certificates}
+            certificates += [one for one in base.certificates if one.revoked and one.sha256 not in named]
     return PersonRecord.make(
         names=declared.names,
         mail=base.mail if declared.mail is None else declared.mail,

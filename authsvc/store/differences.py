@@ -155,9 +155,10 @@ def _as_new(details: Iterable[Detail]) -> tuple[Detail, ...]:
 
 
 def _person_details(before: PersonRecord, after: PersonRecord) -> Iterator[Detail]:
-    old_names = {key_text(name): render_name(name) for name in before.names}
-    new_names = {key_text(name): render_name(name) for name in after.names}
-    yield from _compare_texts("alias", old_names, new_names)
+    yield from _compare_values("name", before.shown_name, after.shown_name)
+    old_aliases = {key_text(name): render_name(name) for name in before.names[1:]}
+    new_aliases = {key_text(name): render_name(name) for name in after.names[1:]}
+    yield from _compare_texts("alias", old_aliases, new_aliases)
     yield from _compare_values("mail", before.mail, after.mail, takes_away=bool(before.mail))
     yield from _compare_values("display name", before.display_name, after.display_name)
     yield from _compare_values(
