@@ -138,11 +138,6 @@ def _require_usable(text: str) -> None:
         raise _refuse(text, "a name without control characters and unpaired surrogates")
 
 
-def _require_few(attributes: int, text: str) -> None:
-    if attributes > _MOST_ATTRIBUTES:
-        raise _refuse(text, f"a name of at most {_MOST_ATTRIBUTES} attributes")
-
-
 def _require_short(characters: int, text: str) -> None:
     if characters > _LONGEST_NAME:
         raise _refuse(text, f"a name of at most {_LONGEST_NAME} characters")
@@ -150,7 +145,8 @@ def _require_short(characters: int, text: str) -> None:
 
 def _sized(rdns: tuple[RelativeDistinguishedName, ...], whole: str) -> tuple[RelativeDistinguishedName, ...]:
     attributes = [attribute for rdn in rdns for attribute in rdn.attributes]
-    _require_few(len(attributes), whole)
+    if len(attributes) > _MOST_ATTRIBUTES:
+        raise _refuse(whole, f"a name of at most {_MOST_ATTRIBUTES} attributes")
     _require_short(sum(len(attribute.oid) + len(attribute.value) for attribute in attributes), whole)
     return rdns
 
@@ -205,7 +201,6 @@ def _read_keyword_components(marked: MarkedText, whole: str) -> tuple[RelativeDi
     components = marked.split("/")
     if not components[0].plain.strip():
         raise _refuse(whole, "a name written leaf first, without a leading `/`")
-    _require_few(marked.mask.count("="), whole)
     return _sized(tuple(_read_keyword_component(component, whole) for component in components), whole)
 
 
@@ -213,7 +208,6 @@ def _read_organisation(parts: list[str], whole: str) -> tuple[RelativeDistinguis
     """Read what follows the first part of an abbreviated name: OU..., O and, of three or more in all, C."""
     if not all(parts):
         raise _refuse(whole, "a name without empty components")
-    _require_few(len(parts) + 1, whole)
     types = [ORGANISATIONAL_UNIT] * (len(parts) - 1) + [ORGANISATION]
     if len(parts) >= 2 and _COUNTRY_LETTERS.fullmatch(parts[-1]):
         types = [ORGANISATIONAL_UNIT] * (len(parts) - 2) + [ORGANISATION, COUNTRY]
@@ -301,7 +295,6 @@ def _read_ldap_components(text: str, whole: str) -> tuple[RelativeDistinguishedN
         if separator != "+":
             rdns.append(RelativeDistinguishedName(attributes=tuple(attributes)))
             attributes = []
-        _require_few(len(rdns) + len(attributes), whole)
         if not separator:
             return _sized(tuple(rdns), whole)
         position = end + 1

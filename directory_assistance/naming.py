@@ -138,7 +138,8 @@ def _read_positional(parts: list[MarkedText], whole: str) -> RuleParts:
     """
     read = [_read_part(part, whole) for part in parts]
     if len(read) == _PARTS:
-        return _six(read[:_MOST_UNITS], read[4], read[5], "")
+        unit4, unit3, unit2, unit1, organisation, country = read
+        return (unit4, unit3, unit2, unit1, organisation, country)
     unnamed = _ANYTHING if read[0] == _ANYTHING else ""
     if read == [_ANYTHING]:
         return _six([], unnamed, unnamed, unnamed)
@@ -295,7 +296,7 @@ def render_rule(rule: NamingRule) -> str:
     """Print a rule so that it reads back: all six parts, or the suffix in the form of RFC 4514."""
     match rule:
         case SixPartRule(parts=parts):
-            return "/".join(part if part == _ANYTHING else quote_slash_form(part) for part in parts)
+            return "/".join(map(quote_slash_form, parts))
         case SuffixRule(suffix=suffix):
             # read as RFC 4514 only where there is no slash, which may as well be escaped
             return render_ldap(suffix).replace("/", r"\2F")

@@ -156,6 +156,9 @@ def test_printing_a_name(name: Name, expected: str) -> None:
             id="256 octets have a longer length",
         ),
         pytest.param(
+            dn((UNKNOWN_OID, "\ud800")), UNKNOWN_OID + "=#0c03eda080", id="a surrogate in hexadecimal BER"
+        ),
+        pytest.param(
             dn(("employeenumber", "7")), "employeenumber=7", id="an unknown descriptor is printed as it is"
         ),
         pytest.param(DistinguishedName(rdns=()), "", id="the empty name is printed empty"),

@@ -247,6 +247,12 @@ def test_reading_a_name_without_components(text: str, expected: FlatName | Inter
         pytest.param("CN=a/b", [[(CN, "a/b")]], id="in LDAP form a / is ordinary"),
         pytest.param(r"CN=\=\;\<\>\+", [[(CN, "=;<>+")]], id="every other special may be escaped"),
         pytest.param("CN=#0c0141", [[(CN, "A")]], id="hexadecimal of a UTF8String"),
+        pytest.param("CN=#0500", [[(CN, "#0500")]], id="hexadecimal of a type without content"),
+        pytest.param(
+            "CN=\u00a0a", [[(CN, "\u00a0a")]], id="a separator other than the space belongs to the value"
+        ),
+        pytest.param("X-Y=1", [[("x-y", "1")]], id="a descriptor with a hyphen"),
+        pytest.param("\u00a0CN=a", None, id="a separator other than the space in a type"),
         pytest.param("CN=#0C8100", None, id="hexadecimal of an empty string is blank"),
         pytest.param("CN=#0C810141", [[(CN, "A")]], id="hexadecimal with a length of two octets"),
         pytest.param("CN=#120141", [[(CN, "A")]], id="hexadecimal of a NumericString"),
@@ -336,6 +342,17 @@ def test_reading_the_string_form_of_ldap(text: str, expected: list[list[tuple[st
         ('6" pipe', 'quotes in pairs around something (three of them mean a quote itself), found `6" pipe`'),
         ('6" pipe/Acme', "quotes in pairs around something (three of them mean a quote itself)"),
         ('CN=6" pipe/O=Acme', "quotes in pairs around something (three of them mean a quote itself)"),
+        ('""b"/Acme', "quotes in pairs around something (three of them mean a quote itself)"),
+        ("CN=+UID=b/O=c", "expected a value that is not blank in every component, found `CN=+UID=b/O=c`"),
+        ("CN= +UID=b/O=c", "expected a value that is not blank in every component, found `CN= +UID=b/O=c`"),
+        ("C?=a+UID=b/O=c", "before `=` instead of `C?`, found `C?=a+UID=b/O=c`"),
+        ("a/" + "x" * 4_095, "expected a name of at most 4096 characters, found `a/xx"),
+        ("CN=a\\00,O=b", "expected a value without control characters and unpaired surrogates, found `CN="),
+        ("CN=#0C", "expected hexadecimal BER after `#` (write `\\#` for the character), found `CN=#0C`"),
+        ("CN=\\C4", "expected escaped octets that are UTF-8, found `CN="),
+        ("=a", "before `=` instead of ``, found `=a`"),
+        ("CN=a,b", "expected `type=value` in every component, separated by `,` (RFC 4514), found `CN=a,b`"),
+        ("CN=a;b", "expected `\\` before `;` in a value (RFC 4514), found `CN=a;b`"),
         ('a""b', "quotes in pairs around something (three of them mean a quote itself)"),
         ("a\tb", "expected a name without control characters and unpaired surrogates, found `a\\tb`"),
     ],
@@ -381,10 +398,10 @@ def test_a_name_has_64_attributes_at_most(separator_and_components: tuple[str, l
         read_name(separator.join([*components, components[0]]))
 
 
-def test_a_wildcard_stands_for_a_component_of_the_64() -> None:
-    assert len(components_of(read_member("*" + "/x" * 63))) == 63
+def test_a_wildcard_has_64_attributes_at_most() -> None:
+    assert len(components_of(read_member("*" + "/x" * 64))) == 64
     with pytest.raises(NameSyntaxError, match="at most 64 attributes"):
-        read_member("*" + "/x" * 64)
+        read_member("*" + "/x" * 65)
 
 
 def test_every_short_name_is_read_back_whatever_its_case() -> None:
@@ -448,8 +465,21 @@ def test_reading_a_wildcard(text: str, expected: list[tuple[str, str]]) -> None:
     ],
 )
 def test_t46_a_star_elsewhere_than_as_the_whole_leftmost_component_is_refused(text: str) -> None:
-    with pytest.raises(NameSyntaxError):
+    with pytest.raises(NameSyntaxError, match=r"^expected .*, found `"):
         read_member(text)
+
+
+def test_the_refusal_of_a_star_says_where_one_may_stand() -> None:
+    with pytest.raises(NameSyntaxError) as caught:
+        read_member("CN=*/O=Acme")
+    assert str(caught.value) == (
+        "expected `*` only as the whole leftmost component, with something after it, found `CN=*/O=Acme`"
+    )
+    with pytest.raises(NameSyntaxError) as caught:
+        read_member('*/6"/Acme')
+    assert str(caught.value) == (
+        'expected quotes in pairs around something (three of them mean a quote itself), found `*/6"/Acme`'
+    )
 
 
 @pytest.mark.parametrize(
