@@ -215,9 +215,11 @@ class SlapdServer:
         self._process = None
 
     def pause(self) -> None:
-        """Make the server silent without closing anything, as a hung machine is."""
+        """Make the server silent without closing anything, as a hung machine is; return when it is."""
         assert self._process is not None, "the server is not running"
         self._process.send_signal(signal.SIGSTOP)
+        # Its threads go on for a moment. An end is waited for too, lest we wait for ever, but not collected.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a paused server go on."""

@@ -290,7 +290,7 @@ def _ldap_person(person: Person) -> tuple[str, Mapping[str, Sequence[Value]]]:
     return person.dn, attributes | dict(person.further)
 
 
-def ldap_settings(server: SlapdServer, **deviations: object) -> LdapSettings:
+def ldap_settings(server: SlapdServer, /, **deviations: object) -> LdapSettings:
     """Return settings that work with a server, but for the deviations."""
     base = LdapSettings(
         hosts=(server.url,),
