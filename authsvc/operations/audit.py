@@ -23,7 +23,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from authsvc.access.acl import EffectiveAccess
 from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarget, Target
@@ -245,6 +245,7 @@ def _target(target: Target | None) -> dict[str, Json]:
             return {"target_problem": problem}
         case None:
             return {}
+    assert_never(target)
 
 
 def _original(original: OriginalRequest) -> Json:
