@@ -188,7 +188,10 @@ class SlapdServer:
             try:
                 self._run(slapd)
             except SlapdError:
-                if keep_port or attempt == _START_ATTEMPTS:
+                if keep_port:
+                    raise
+                self._port = 0
+                if attempt == _START_ATTEMPTS:
                     raise
             else:
                 return

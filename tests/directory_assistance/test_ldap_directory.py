@@ -17,6 +17,7 @@ from pathlib import Path
 
 import ldap3
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 from ldap3.operation.search import compile_filter, parse_filter
@@ -691,6 +692,24 @@ def test_an_entry_that_the_server_took_for_the_one_asked_for_is_compared_again()
         assert find(directory, SubjectCandidate(dn=read_ldap_dn(DAVE_DN))).entries == ()
 
 
+def test_a_mapped_name_that_is_none_is_not_the_one_asked_for() -> None:
+    def lax(number: int) -> list[bytes]:
+        return good(number, notesDN=["no name at all"])
+
+    with scripted(lax, name_attribute="notesDN") as directory:
+        assert find(directory, SubjectCandidate(dn=read_ldap_dn("CN=Dave,O=Mapped"))).entries == ()
+
+
+def test_messages_in_between_that_are_no_entries_are_nothing() -> None:
+    """A server may send intermediate responses (RFC 4511 section 4.13)."""
+
+    def chatty(number: int) -> list[bytes]:
+        return [ldap_wire.message(number, bytes.fromhex("7900")), *good(number)]
+
+    with scripted(chatty) as directory:
+        assert names(find(directory, DAVE_CN)) == ["CN=Dave Lawson"]
+
+
 def test_a_server_that_ignores_the_size_limit_does_not_get_more_in() -> None:
     def generous(number: int) -> list[bytes]:
         return [
@@ -742,28 +761,28 @@ def test_noise_is_an_outage(script: ldap_wire.Script, why: str) -> None:
 
 
 def test_a_silent_server_costs_one_time_limit_and_not_two() -> None:
-    with scripted(lambda _number: [], timeout=timedelta(seconds=0.3)) as directory:
+    with scripted(lambda _number: [], timeout=timedelta(seconds=1)) as directory:
         began = time.monotonic()
-        assert "in time" in faults_within(lambda: find(directory, DAVE_CN), 0.55).problem
-        assert time.monotonic() - began >= 0.3
+        assert "in time" in faults_within(lambda: find(directory, DAVE_CN), 1.9).problem
+        assert time.monotonic() - began >= 1
 
 
 def test_the_deadline_is_kept_where_it_is_earlier_than_the_time_limit() -> None:
     with scripted(lambda _number: []) as directory:
-        faults_within(lambda: find(directory, DAVE_CN, seconds=0.2), 0.6)
+        faults_within(lambda: find(directory, DAVE_CN, seconds=0.2), 3)
 
 
 def test_a_server_that_sends_an_octet_now_and_then_does_not_outlive_the_deadline() -> None:
     stop = threading.Event()
 
     def drip(number: int) -> Iterator[bytes]:
-        for octet in ldap_wire.entry(number, DAVE_DN, cn=["x" * 100]):
+        for octet in ldap_wire.entry(number, DAVE_DN, cn=["x" * 1_000]):
             if stop.wait(0.05):
                 return
             yield bytes((octet,))
 
     with scripted(drip) as directory:
-        faults_within(lambda: find(directory, DAVE_CN, seconds=0.4), 0.8)
+        faults_within(lambda: find(directory, DAVE_CN, seconds=0.4), 3)
         stop.set()
 
 
@@ -775,8 +794,8 @@ def test_a_server_that_accepts_and_never_speaks_is_held_to_the_deadline() -> Non
             timeout=timedelta(seconds=0.3),
         )
         directory = LdapDirectory(DOMAIN, settings)
-        faults_within(lambda: directory.check(deadline=deadline()), 0.8)
-        faults_within(lambda: directory.check(deadline=deadline(0.1)), 0.5)
+        faults_within(lambda: directory.check(deadline=deadline()), 3)
+        faults_within(lambda: directory.check(deadline=deadline(0.1)), 3)
         directory.close()
 
 
@@ -785,7 +804,7 @@ def test_t50_a_killed_server_is_an_outage_at_once_and_back_it_answers_the_next_c
         assert names(find(directory, DAVE_CN)) == ["CN=Dave Lawson"]
         server.kill()
         for _again in range(2):
-            faults_within(lambda: find(directory, DAVE_CN), 1)
+            faults_within(lambda: find(directory, DAVE_CN), 3)
         server.start()
         assert names(find(directory, DAVE_CN)) == ["CN=Dave Lawson"]
 
@@ -806,7 +825,7 @@ def test_a_paused_server_is_an_outage_after_the_time_limit_and_resumed_it_answer
         assert names(find(directory, DAVE_CN)) == ["CN=Dave Lawson"]
         server.pause()
         for _again in range(2):  # a kept connection, then a new one
-            faults_within(lambda: find(directory, DAVE_CN), 1)
+            faults_within(lambda: find(directory, DAVE_CN), 3)
         server.resume()
         assert names(find(directory, DAVE_CN)) == ["CN=Dave Lawson"]
 
@@ -818,7 +837,7 @@ def test_the_hosts_are_tried_in_order_and_each_failure_is_named(server: SlapdSer
     assert names(find(directory, DAVE_CN)) == ["CN=Dave Lawson"]
     directory.close()
     alone = LdapDirectory(DOMAIN, ldap_settings(server, hosts=(nobody, missing)))
-    problem = faults_within(lambda: find(alone, DAVE_CN), 1).problem
+    problem = faults_within(lambda: find(alone, DAVE_CN), 3).problem
     assert problem.startswith(f"`{nobody}`: ")
     assert f"; `{missing}`: " in problem
 
@@ -874,7 +893,7 @@ def test_whoever_comes_when_all_connections_are_in_use_waits_and_then_gives_up(s
         DOMAIN, lambda until: open_session(DOMAIN, read_ldap_uri(server.url), settings, until), most=1
     )
     with pool.lend(deadline()) as first:
-        fault = faults_within(lambda: pool.lend(deadline(0.1)).__enter__(), 0.5)
+        fault = faults_within(lambda: pool.lend(deadline(0.1)).__enter__(), 3)
         assert fault.problem == "all 1 connections were in use until the deadline"
         served: list[LdapSession] = []
 
@@ -899,6 +918,36 @@ def test_a_pool_closed_while_a_connection_is_lent_closes_it_on_return(server: Sl
     assert session._bounded.plain.fileno() == -1
 
 
+def test_a_new_connection_after_a_lost_one_closes_those_that_lie_idle(server: SlapdServer) -> None:
+    settings = ldap_settings(server)
+    pool = pool_module.SessionPool(
+        DOMAIN, lambda until: open_session(DOMAIN, read_ldap_uri(server.url), settings, until)
+    )
+    with pool.lend(deadline()) as first, pool.lend(deadline()) as second:
+        pass
+    with pool.lend(deadline(), fresh=True) as third:
+        assert third not in {first, second}
+    assert [each._bounded.plain.fileno() for each in (first, second)] == [-1, -1]
+    with pool.lend(deadline()) as again:
+        assert again is third
+    pool.close()
+
+
+def test_a_connection_is_not_opened_after_the_deadline(server: SlapdServer) -> None:
+    with pytest.raises(DirectoryUnavailable, match="no time left to connect"):
+        open_session(DOMAIN, read_ldap_uri(server.url), ldap_settings(server), deadline(-1))
+
+
+def test_a_filter_that_ldap3_cannot_read_is_a_fault_of_the_question(server: SlapdServer) -> None:
+    session = session_of(ldap_settings(server))
+    request = SearchRequest(
+        base=SUFFIX, scope="SUBTREE", filter_text="(cn=x", attributes=("cn",), size_limit=1
+    )
+    with pytest.raises(DirectoryAnswerMalformed, match="the filter cannot be sent"):
+        session.search(request, deadline())
+    session.close()
+
+
 # --- bind and TLS
 
 
@@ -914,7 +963,7 @@ def test_a_wrong_or_empty_password_is_an_outage(
     server: SlapdServer, open_directory: Callable[..., LdapDirectory], password: Callable[[], str], why: str
 ) -> None:
     directory = open_directory(bind=SimpleBind(dn=server.reader_dn, password_file=password))
-    assert why in faults_within(lambda: find(directory, DAVE_CN), 1).problem
+    assert why in faults_within(lambda: find(directory, DAVE_CN), 3).problem
 
 
 def test_a_password_file_is_read_for_each_connection(
@@ -922,9 +971,9 @@ def test_a_password_file_is_read_for_each_connection(
 ) -> None:
     file = tmp_path / "airius.password"
     directory = open_directory(bind=SimpleBind(dn=server.reader_dn, password_file=file))
-    assert "cannot be read" in faults_within(lambda: find(directory, DAVE_CN), 1).problem
+    assert "cannot be read" in faults_within(lambda: find(directory, DAVE_CN), 3).problem
     file.write_bytes(b"\xff")
-    assert "cannot be read" in faults_within(lambda: find(directory, DAVE_CN), 1).problem
+    assert "cannot be read" in faults_within(lambda: find(directory, DAVE_CN), 3).problem
     file.write_text(f"{server.reader_password}\r\n")
     assert names(find(directory, DAVE_CN)) == ["CN=Dave Lawson"]
 
@@ -1039,7 +1088,7 @@ def test_a_tls_handshake_that_stalls_is_held_to_the_connect_timeout() -> None:
             base=read_ldap_dn(SUFFIX),
             connect_timeout=timedelta(seconds=0.3),
         )
-        faults_within(lambda: session_of(settings), 1)
+        faults_within(lambda: session_of(settings), 3)
 
 
 @pytest.mark.parametrize(
@@ -1066,6 +1115,23 @@ def test_the_client_certificate_says_who_we_are_with_sasl_external(
     session = session_of(settings, over_tls(tls_server, transport))
     assert session._connection.extend.standard.who_am_i() == f"dn:{tls_server.reader_dn}"
     session.close()
+
+
+def test_an_encrypted_key_file_is_an_outage_and_nobody_is_asked_for_its_password(
+    tls_server: SlapdServer, tls_files: Path, tmp_path: Path
+) -> None:
+    key = serialization.load_pem_private_key((tls_files / "reader.key").read_bytes(), None)
+    locked = tmp_path / "locked.key"
+    locked.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    bind = ExternalBind(certificate=tls_files / "reader.pem", key=locked)
+    settings = ldap_settings(tls_server, bind=bind, tls=LdapTls(ca_file=tls_files / "ca.pem"))
+    faults_within(lambda: session_of(settings, over_tls(tls_server, Transport.TLS)), 2)
 
 
 def test_sasl_external_without_a_certificate_is_an_outage(tls_server: SlapdServer, tls_files: Path) -> None:
