@@ -22,6 +22,7 @@ import os
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
@@ -174,7 +175,7 @@ def _render(record: DecisionRecord, verdict_text: str) -> str:
         "time": _time(record.time),
         "event": "decision",
         "request_id": record.request_id,
-        "caller_request_id": shorten(record.caller_request_id[:_LONGEST_CALLER_ID]) or None,
+        "caller_request_id": _caller_id(record.caller_request_id),
         "front_end": record.front_end,
         "peer": record.peer,
         "status": record.status,
@@ -185,11 +186,10 @@ def _render(record: DecisionRecord, verdict_text: str) -> str:
         members["detail"] = record.detail
     if isinstance(record.presentation, PresentedCertificate):
         members["presented_sha256"] = record.presentation.sha256.hex()
-    members.update(_target(record.target))
     if record.original is not None:
         members["original"] = _original(record.original)
     members["policy_version"] = record.policy_version
-    return f"{_dump(members)[:-1]}{verdict_text}}}\n"
+    return f"{_dump(members)[:-1]}{_target_text(record.target)}{verdict_text}}}\n"
 
 
 def _render_verdict(verdict: Verdict, *, with_trace: bool) -> str:
@@ -222,7 +222,14 @@ def _render_verdict(verdict: Verdict, *, with_trace: bool) -> str:
 
 
 def _dump(members: dict[str, Json]) -> str:
-    return json.dumps(members, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(members)
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def _caller_id(text: str) -> str | None:
+    return shorten(text[:_LONGEST_CALLER_ID]) if text else None
 
 
 def _time(time: datetime) -> str:
@@ -233,6 +240,13 @@ def _outcome(status: int) -> str:
     if status == 200:
         return "allowed"
     return "undecided" if status >= 500 else "denied"
+
+
+@lru_cache(maxsize=1_024)
+def _target_text(target: Target | None) -> str:
+    """Return a target's members as a part of an object: each with a comma before it."""
+    members = _target(target)
+    return f",{_dump(members)[1:-1]}" if members else ""
 
 
 def _target(target: Target | None) -> dict[str, Json]:
