@@ -234,12 +234,18 @@ class _FileReader:
     # --- rules
 
     def _read_rules(self, path: YamlPath, model: DomainModel, domain: str) -> tuple[NamingRule, ...]:
-        here = (*path, "rules")
+        here, before = (*path, "rules"), len(self.reader.problems)
         read = [self._read_rule((*here, position)) for position in range(len(model.rules))]
         rules = tuple(rule for rule in read if rule is not None)
         self.rules.extend((domain, rule) for rule in rules)
-        is_whole = len(rules) == len(read) and (bool(read) or self.reader.loaded.value_at(here) in (None, []))
-        if model.enabled and is_whole and not any(rule.enabled and rule.trusted for rule in rules):
+        mistaken = any(not problem.warning for problem in self.reader.problems[before:])
+        is_whole = bool(read) or self.reader.loaded.value_at(here) in (None, [])
+        if (
+            model.enabled
+            and is_whole
+            and not mistaken
+            and not any(rule.enabled and rule.trusted for rule in rules)
+        ):
             self.reader.warn(
                 here,
                 "no enabled rule is trusted, so nobody is ever looked for in this domain",

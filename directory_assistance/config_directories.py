@@ -7,9 +7,8 @@ INVARIANT: a password that stands in the file itself is refused, and never quote
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from directory_assistance.backends.ldap.settings import (
     read_ldap_uri,
 )
 from directory_assistance.config_models import BindModel, LdapModel
-from directory_assistance.config_reading import ConfigReader, reference_in
+from directory_assistance.config_reading import ConfigReader, describe_ssl_error, reference_in
 from directory_assistance.dn import DistinguishedName, read_ldap_dn
 from directory_assistance.errors import shorten
 from directory_assistance.filters import check_attribute_description
@@ -200,8 +199,7 @@ class LdapReader:
             return AnonymousBind()
         if reader.referred((*path, "password"), text) is None:
             return AnonymousBind()
-        password: Callable[[], str] = partial(expand_references, text, reader.environment)
-        return SimpleBind(dn=model.dn or "", password_file=password)
+        return SimpleBind(dn=model.dn or "", password_file=_password_of(text, reader.environment))
 
     def _read_external(self, model: BindModel, hosts: tuple[LdapHost, ...]) -> Bind:
         reader, path = self._reader, (*self._path, "bind", "external")
@@ -250,7 +248,7 @@ class LdapReader:
         try:
             context.load_verify_locations(cafile=str(ca_file))
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            self._reader.error(path, f"expected certificates (PEM), found none: {shorten(str(error))}")
+            self._reader.error(path, f"expected certificates (PEM): {describe_ssl_error(error)}")
 
     def _check_times(self) -> None:
         for key, value in (
@@ -258,4 +256,16 @@ class LdapReader:
             ("timeout", self._model.timeout),
         ):
             if not timedelta(0) < value <= _LONGEST_TIMEOUT:
-                self._reader.error((*self._path, key), "expected a time between `1ms` and `1m`")
+                found = self._reader.loaded.value_at((*self._path, key))
+                self._reader.error(
+                    (*self._path, key), f"expected a time between `1ms` and `1m`, found `{found}`"
+                )
+
+
+def _password_of(text: str, environment: Mapping[str, str]) -> Callable[[], str]:
+    """Return what gives a password by reference; a closure, because it must not show its environment."""
+
+    def password() -> str:
+        return expand_references(text, environment)
+
+    return password

@@ -17,6 +17,7 @@ from directory_assistance.backends.ldap.settings import GroupStyle, ServerKind
 from directory_assistance.candidates import BindBy
 from directory_assistance.config_reading import ConfigModel, Duration, Lax, Text, Texts
 from directory_assistance.domains import Ambiguity, GroupAuthorization, OnUnavailable
+from directory_assistance.errors import shorten
 
 __all__ = [
     "BindModel",
@@ -101,7 +102,11 @@ class TlsModel(ConfigModel):
 
 
 def _read_bind(value: object) -> object:
-    return {} if value == "anonymous" else value
+    if isinstance(value, str) and value != "anonymous":
+        raise ValueError(
+            f"expected `anonymous`, or a mapping with `dn` or `external`, found `{shorten(value)}`"
+        )
+    return {} if isinstance(value, str) else value
 
 
 class LdapModel(PlanModel):
@@ -162,6 +167,6 @@ class WayOptionsModel(ConfigModel):
 class FileModel(ConfigModel):
     """The top of the file; its parts are read one by one."""
 
-    primary: dict[str, object] | None = None
+    primary: object = None
     domains: Annotated[tuple[object, ...], Lax] = ()
     ambiguity: Annotated[Ambiguity, Lax] = Ambiguity.FIRST

@@ -15,6 +15,7 @@ Invariants:
 
 import copy
 import re
+import ssl
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ __all__ = [
     "Lax",
     "Text",
     "Texts",
+    "describe_ssl_error",
     "read_duration",
     "reference_in",
 ]
@@ -63,6 +65,9 @@ _LONGEST_DURATION = timedelta(days=3_650)
 """Ten years: more is a slip of the pen, and dates plus such a time would leave the calendar."""
 
 _ONE_REFERENCE = re.compile(r"\$\{[^{}]*\}")
+
+_LARGEST_FILE = 4 * 1024 * 1024
+"""Octets of a file of certificates, keys or secrets: a thousand certificates."""
 
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """Permissions that a secret's file should not give."""
@@ -96,6 +101,13 @@ Lax = pydantic.Strict(strict=False)
 Text = Annotated[str, pydantic.Field(min_length=1, max_length=_LONGEST_TEXT)]
 Texts = Annotated[tuple[Text, ...], Lax]
 Duration = Annotated[timedelta, pydantic.BeforeValidator(read_duration)]
+
+
+def describe_ssl_error(error: OSError | ValueError) -> str:
+    """Say what is wrong with TLS material; OpenSSL's own words hold the line of its C file."""
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return shorten(str(error))
 
 
 def reference_in(text: str) -> bool:
@@ -182,9 +194,6 @@ class ConfigReader:
         """Return the absolute path of a file that need not exist; None (reported) if it leaves the folder."""
         if text is None:
             return None
-        if "\0" in text:
-            self.error(path, "expected the name of a file, found a NUL in it")
-            return None
         given = Path(text)
         if given.is_absolute():
             return given
@@ -201,33 +210,45 @@ class ConfigReader:
             return None
         return folder / given
 
-    def existing(self, path: YamlPath, text: str | None) -> Path | None:
-        """Return the absolute path of a file that must exist and be readable; None (reported) otherwise."""
+    def content(self, path: YamlPath, text: str | None) -> tuple[Path, bytes] | None:
+        """Return the absolute path and the octets of a file that must exist; None (reported) otherwise."""
         located = self.located(path, text)
         if located is None:
             return None
         try:
+            # A named pipe would be waited for, and a device never ends.
+            if not stat.S_ISREG(located.stat().st_mode):
+                self.error(path, f"expected a file, found `{shorten(str(text))}`, which is none")
+                return None
             with located.open("rb") as stream:
-                stream.read(1)
+                octets = stream.read(_LARGEST_FILE + 1)
         except OSError as error:
             self.error(path, f"`{shorten(str(text))}` cannot be read: {error.strerror or error}")
             return None
-        return located
+        if len(octets) > _LARGEST_FILE:
+            self.error(path, f"expected a file of at most {_LARGEST_FILE} octets, found a larger one")
+            return None
+        return located, octets
+
+    def existing(self, path: YamlPath, text: str | None) -> Path | None:
+        """Return the absolute path of a file that must exist and be readable; None (reported) otherwise."""
+        found = self.content(path, text)
+        return None if found is None else found[0]
 
     def secret(self, path: YamlPath, text: str | None) -> Path | None:
         """Return the path of an existing file that holds a secret; warns if others may read it."""
-        located = self.existing(path, text)
-        if located is None:
+        found = self.content(path, text)
+        if found is None:
             return None
-        status = located.stat()
-        if status.st_mode & _FOR_OTHERS:
+        located, octets = found
+        mode = stat.S_IMODE(located.stat().st_mode) if located.exists() else 0
+        if mode & _FOR_OTHERS:
             self.warn(
                 path,
-                f"`{shorten(str(text))}` is a secret and open to others "
-                f"(mode {stat.S_IMODE(status.st_mode):04o})",
+                f"`{shorten(str(text))}` is a secret and open to others (mode {mode:04o})",
                 hint="chmod 0600",
             )
-        if not located.read_bytes().strip():
+        if not octets.strip():
             self.error(path, f"`{shorten(str(text))}` is empty")
             return None
         return located

@@ -17,7 +17,7 @@ from directory_assistance.groups import ExpansionLimits
 from directory_assistance.naming import NamingRule
 from directory_assistance.sql_engine import SqlSettings
 
-__all__ = ["DirectoryAssistanceSettings", "DomainSettings", "PrimarySettings"]
+__all__ = ["DirectoryAssistanceSettings", "DomainSettings", "PrimarySettings", "SqlSettings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,9 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 """YAML 1.2 core schema; `.inf` and `.nan` are left out: nothing is measured in them, so they stay text."""
 
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+"""What `"\\0"` and `"\\ud800"` write: no file name, database or header takes them."""
+
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -204,7 +207,8 @@ def inspect_yaml(text: str, file: str) -> tuple[LoadedYaml, tuple[Problem, ...]]
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        never_closed = error.problem is not None and "<stream end>" in error.problem
+        mark = (error.context_mark if never_closed else None) or error.problem_mark or error.context_mark
         builder.report(0 if mark is None else mark.line + 1, *_syntax_problem(error))
         raise ConfigurationError(builder.problems) from error
     except yaml.reader.ReaderError as error:
@@ -339,6 +343,10 @@ class _Builder:
         self, event: yaml.ScalarEvent, line: int
     ) -> YamlValue:
         text = str(event.value)
+        unusable = _UNUSABLE.search(text)
+        if unusable is not None:
+            self.report(line, f"expected text, found the character U+{ord(unusable[0]):04X}")
+            return None
         if event.style is not None:
             return text
         if text in _NULLS:
@@ -435,8 +443,8 @@ def expand_references(text: str, environment: Mapping[str, str]) -> str:
     A value is put in as it is and is not looked at for further references.
 
     Raises:
-        ValueError: a variable is not set or is empty, or the braces hold no variable's name; the text says
-            which, never a value.
+        ValueError: a variable is not set, is empty or is not UTF-8, or the braces hold no variable's name; the
+            text says which, never a value.
 
     """
 
@@ -449,6 +457,8 @@ def expand_references(text: str, environment: Mapping[str, str]) -> str:
         value = environment.get(name, "")
         if not value:
             raise ValueError(f"the environment variable `{shorten(name)}` is not set")
+        if _UNUSABLE.search(value):  # octets that are no UTF-8 come as surrogates
+            raise ValueError(f"the environment variable `{shorten(name)}` is not UTF-8")
         return value
 
     return _REFERENCE.sub(value_of, text)

@@ -210,6 +210,25 @@ _BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
             id="a naming rule without quotes",
         ),
         pytest.param(
+            "a: 1\nb: {c: 1\n\n\n",
+            [
+                (
+                    "some.yaml:2: b: not readable as YAML: while parsing a flow mapping:"
+                    " expected ',' or '}', but got '<stream end>'"
+                )
+            ],
+            id="a bracket that is never closed, in the line where it is opened",
+        ),
+        pytest.param(
+            'a: "x\\0y"\n"\\ud800": 1\n',
+            [
+                "some.yaml:1: a: expected text, found the character U+0000",
+                "some.yaml:2: expected text, found the character U+D800",
+                "some.yaml:2: expected a key that is text, found nothing (put it in quotes)",
+            ],
+            id="a NUL and a surrogate by escape",
+        ),
+        pytest.param(
             "a:\n\tb: 1\n",
             [
                 (
@@ -361,13 +380,16 @@ def test_references_take_values_as_they_are() -> None:
         pytest.param("${ABSENT}", "the environment variable `ABSENT` is not set", id="not set"),
         pytest.param("${EMPTY}", "the environment variable `EMPTY` is not set", id="empty"),
         pytest.param(
+            "${OCTETS}", "the environment variable `OCTETS` is not UTF-8", id="octets that are no text"
+        ),
+        pytest.param(
             "${a b}", "expected the name of an environment variable in `${...}`, found `a b`", id="no name"
         ),
     ],
 )
 def test_a_reference_to_nothing_is_refused(text: str, expected: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        expand_references(text, {"EMPTY": ""})
+        expand_references(text, {"EMPTY": "", "OCTETS": "\udcff"})
     assert str(caught.value) == expected
 
 
