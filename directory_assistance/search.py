@@ -14,7 +14,7 @@ Invariants:
 * Over several candidates and directories the refusal given is the first in the order of `SearchRefusal`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -67,21 +67,25 @@ class SearchRefusal(StrEnum):
     NO_ENTRY = "no_entry"
 
 
+def _nothing_is_administrative(_name: Name) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRequest:
     """One question to directory assistance.
 
     `names`: of a certificate whose path was verified. `anchor_id`: the anchor that path ends in, which
-    `issued_by` is held against. `reserved_names`: names that nobody outside the primary may have, beside the
-    primary's own (explicit entries in the ACL of `directory`, full access administrators). `exhaustive`: look
-    on after a hit and report a second owner, without changing the outcome (`explain`). `deadline`: monotonic
-    seconds.
+    `issued_by` is held against. `is_administrative`: whether nobody outside the primary may have a name, beside the
+    primary's own names (explicit entries in the ACL of `directory`, full access administrators); asked for entries
+    found outside alone. `exhaustive`: look on after a hit and report a second owner, without changing the outcome
+    (`explain`). `deadline`: monotonic seconds.
     """
 
     names: CertificateNames
     anchor_id: str
     deadline: float
-    reserved_names: frozenset[Name] = frozenset()
+    is_administrative: Callable[[Name], bool] = _nothing_is_administrative
     exhaustive: bool = False
 
 
@@ -426,7 +430,7 @@ class _Search:
             ) from error
 
     def _belongs_to_primary(self, name: Name) -> bool:
-        return name in self._request.reserved_names or self._assistance.primary.directory.holds_name(
+        return self._request.is_administrative(name) or self._assistance.primary.directory.holds_name(
             name, deadline=self._request.deadline
         )
 

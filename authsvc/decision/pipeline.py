@@ -223,7 +223,7 @@ class _Decision:
                 names=self._certificate.names,
                 anchor_id=self._certificate.anchor_id,
                 deadline=deadline,
-                reserved_names=snapshot.policy.full_access_administrators | self._administrators(),
+                is_administrative=self._is_administrative,
                 exhaustive=self._exhaustive,
             ),
             self._trace,
@@ -240,14 +240,16 @@ class _Decision:
         self._identity = identify(snapshot.assistance, outcome, deadline=deadline, trace=self._trace)
         return None
 
-    def _administrators(self) -> frozenset[Name]:
-        """Return the names with an explicit ACL entry in `directory`: nobody outside the primary bears one."""
+    def _is_administrative(self, name: Name) -> bool:
+        """Whether a name is an administrator's: then nobody outside the primary may bear it."""
+        if name in self._snapshot.policy.full_access_administrators:
+            return True
         database = self._snapshot.databases.find(DIRECTORY_DATABASE)
         if database is None:
             raise StoreFault(
                 f"the built-in database `{DIRECTORY_DATABASE}` is missing: has the schema been migrated?"
             )
-        return explicit_names(database)
+        return name in explicit_names(database)
 
     def _decide_access(self, target: Target) -> Verdict:
         """Step 7 for an identity."""

@@ -50,7 +50,7 @@ from authsvc.web.connection import Connection, Receive, Scope, Send, connection_
 from authsvc.web.http_protocol import new_request_id
 from authsvc.web.responses import NO_STORE, Answer, Responses, StartMessage, accepts_html, cache_control
 
-__all__ = ["AuditPort", "AuthEndpoint", "AuthSettings", "DecisionPort", "FrontEnd", "TargetReader"]
+__all__ = ["AuditPort", "AuthEndpoint", "AuthSettings", "DecisionPort", "FrontEnd", "TargetReader", "refuse_caller"]
 
 _LOG = logging.getLogger("authsvc.auth")
 
@@ -219,7 +219,7 @@ class AuthEndpoint:
             front_end=front_end,
             settings=settings,
         )
-        refused = _refuse_caller(question)  # step 2
+        refused = refuse_caller(front_end, connection, question.headers)  # step 2
         if refused is not None:
             return self._refuse(question, Reason.UNTRUSTED_FRONT_END, refused.problem)
         rest = _path_below_prefix(scope["raw_path"])
@@ -305,9 +305,11 @@ class AuthEndpoint:
         return answer
 
 
-def _refuse_caller(question: _Question) -> Refused | None:
+def refuse_caller(
+    front_end: FrontEnd, connection: Connection, headers: Sequence[HeaderField]
+) -> Refused | None:
     """Step 2: admission by socket, secret and certificate."""
-    admission, connection = question.front_end.admission, question.connection
+    admission = front_end.admission
     if admission is None:
         return None
     certificate = None if connection.certificates is None else connection.certificates.certificate
@@ -315,7 +317,7 @@ def _refuse_caller(question: _Question) -> Refused | None:
     caller = Caller(
         unix_socket=connection.unix_socket,
         address=connection.address,
-        secret_lines=() if admission.secret is None else read_secret_lines(question.headers),
+        secret_lines=() if admission.secret is None else read_secret_lines(headers),
         dns_names=names,
     )
     outcome = admit(admission, caller)

@@ -110,7 +110,7 @@ def serve(settings: Settings, *, on_ready: Callable[[Mapping[str, tuple[str, ...
     try:
         running = _Running(service)
         endpoint = AuthEndpoint(running.auth, running, running)
-        listeners = Listeners(_listeners(service), _Dispatch(running, endpoint))
+        listeners = Listeners(_listeners(service, endpoint), _Dispatch(running, endpoint))
         listeners.open()
     except BaseException:
         service.close()
@@ -157,7 +157,7 @@ def _reload(running: _Running, endpoint: AuthEndpoint, listeners: Listeners) -> 
         return
     endpoint.settings = running.auth
     service.start()
-    for listener in _listeners(service):
+    for listener in _listeners(service, endpoint):
         if listener.tls is not None:
             try:
                 listeners.replace_tls(listener.name, listener.tls)
@@ -234,17 +234,17 @@ def _read_secret(file: Path) -> bytes:
     return secret
 
 
-def _listeners(service: Service) -> list[Listener]:
+def _listeners(service: Service, endpoint: AuthEndpoint) -> list[Listener]:
     settings = service.settings
     api = Listener(
         name=API_NAME,
         address=str(settings.api.listen),
         tls=_tls(settings.api.tls, ClientCertificates.OPTIONAL, service.authorities),
     )
-    return [api, *(_listener(each, service) for each in settings.front_ends)]
+    return [api, *(_listener(each, service, endpoint) for each in settings.front_ends)]
 
 
-def _listener(front_end: FrontEndSettings, service: Service) -> Listener:
+def _listener(front_end: FrontEndSettings, service: Service, endpoint: AuthEndpoint) -> Listener:
     asked, authorities = ClientCertificates.IGNORED, tuple[bytes, ...]()
     if front_end.dialect is Dialect.TLS:
         asked, authorities = ClientCertificates.OPTIONAL, service.authorities
@@ -252,7 +252,10 @@ def _listener(front_end: FrontEndSettings, service: Service) -> Listener:
         # The web server's own certificate is held against its own CA, never against the anchors of people.
         asked, authorities = ClientCertificates.REQUIRED, _read_authorities(front_end.client_ca_file)
     return Listener(
-        name=front_end.name, address=str(front_end.listen), tls=_tls(front_end.tls, asked, authorities)
+        name=front_end.name,
+        address=str(front_end.listen),
+        tls=_tls(front_end.tls, asked, authorities),
+        oversized=endpoint,  # a certificate header that is too large is refused and audited, not a bare 431
     )
 
 

@@ -101,14 +101,14 @@ def run(
     *,
     anchor: str = "corp",
     exhaustive: bool = False,
-    reserved: frozenset[Name] = frozenset(),
+    administrative: frozenset[Name] = frozenset(),
 ) -> tuple[SearchOutcome, TraceRecorder]:
     trace = TraceRecorder()
     request = SearchRequest(
         names=read_certificate_names(certificate.der),
         anchor_id=anchor,
         deadline=1e12,
-        reserved_names=reserved,
+        is_administrative=administrative.__contains__,
         exhaustive=exhaustive,
     )
     return search(assistance, request, trace), trace
@@ -716,7 +716,7 @@ def test_t86_nobody_outside_the_primary_bears_a_name_of_the_administrators() -> 
     )
     assert found(run(world)[0]) == "Boss/Acme in Acme by certificate"
     reserved = frozenset({read_name("CN=Boss/O=ACME")})
-    assert found(run(world, reserved=reserved)[0]) == "domain_not_trusted_for_name"
+    assert found(run(world, administrative=reserved)[0]) == "domain_not_trusted_for_name"
 
 
 def test_t86_a_group_of_the_primary_has_its_name_for_itself() -> None:
