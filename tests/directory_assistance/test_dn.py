@@ -143,6 +143,7 @@ def test_thirty_combining_marks_in_a_row_are_normalised_and_more_are_compared_as
     assert prepare("x" + pair * 15 + "\u0327") == "x" + pair * 15 + "\u0327"
     assert prepare("x" + pair * 30_000) != prepare("x" + swapped * 30_000)
     assert prepare(("x" + pair * 15) * 2) == prepare(("x" + swapped * 15) * 2)
+    assert prepare(pair * 15) == prepare(swapped * 15)
 
 
 @pytest.mark.parametrize(
