@@ -27,6 +27,7 @@ from authsvc.access.acl import (
     explain_access,
     resolve_access,
 )
+from authsvc.access.entries import match_membership, match_person, match_wildcard_entry
 from directory_assistance.dn import read_name
 from directory_assistance.entry import GroupMembership, GroupType, Identity
 from tests.support.acl import DAVE, DOMAINS, access, database, entry, group, person
@@ -242,6 +243,27 @@ GROUP_NAMES = [
         "No Access",
         "default",
         entry("all@acme"),
+    ),
+    case(
+        "also where the entry quotes the @",
+        member(group("all@acme", domain="Airius", plain=True)),
+        "No Access",
+        "default",
+        entry('all"@"acme'),
+    ),
+    case(
+        "also where the entry is hierarchical and typed",
+        member(group("CN=all@acme/O=Acme", domain="Airius", plain=True)),
+        "No Access",
+        "default",
+        entry("CN=all@acme/O=Acme", type="mixed group"),
+    ),
+    case(
+        "a primary group may hold a quoted @",
+        member(group('all"@"acme')),
+        "Editor",
+        "groups",
+        entry('all"@"acme'),
     ),
     case(
         "a foreign group whose own name holds @ counts as Name@Domain",
@@ -575,6 +597,17 @@ def test_the_sentences_of_section_7(given_case: Case) -> None:
         given_case.who, *given_case.acl, wildcards=given_case.wildcards, primary_only=given_case.primary_only
     )
     assert (given_case.level, given_case.by) == (found.level.label, found.decided_by.value)
+
+
+def test_a_comparison_answers_yes_or_no() -> None:
+    """The three matchers never answer with something that only counts as no."""
+    domains = frozenset({"airius"})
+    plain = group("all@acme", domain="Airius", plain=True)
+    for other in (entry("Marketing"), entry("*/Acme"), entry("Sales", type="person"), entry('all"@"acme')):
+        assert match_membership(other, plain, domains) is False
+        assert match_membership(other, SALES, domains) is False
+        assert match_person(other, DAVE, domains) is False
+        assert match_wildcard_entry(other, DAVE, domains) is False
 
 
 # --- privileges and roles
