@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.x509.verification import Store
 
 from authsvc.trust.certificate import CertificateFacts, read_certificate
-from authsvc.trust.profile import MINIMUM_RSA_BITS, find_authority_key_problem
+from authsvc.trust.profile import MINIMUM_RSA_BITS, find_authority_key_problem, find_cost_problem
 from directory_assistance.dn import DistinguishedName
 from directory_assistance.errors import CertificateSyntaxError
 
@@ -204,7 +204,8 @@ class TrustStore:
         """Return a store.
 
         Raises:
-            TrustMaterialError: there is no anchor, or one id has the same certificate twice.
+            TrustMaterialError: there is no anchor, one id has the same certificate twice, or a key is too
+                expensive to check signatures with.
 
         """
         listed = tuple(anchors)
@@ -216,6 +217,10 @@ class TrustStore:
                 raise TrustMaterialError(f"trust anchor `{anchor.id}` holds one certificate twice")
             seen.add((anchor.id, anchor.der))
         pool = tuple({one.der: one for one in intermediates}.values())
+        for one in pool:
+            problem = find_cost_problem(one)
+            if problem:
+                raise TrustMaterialError(f"intermediate `{one.subject_text}`: {problem}")
         limited = frozenset().union(*(anchor.settings.front_ends or () for anchor in listed))
         return cls(
             anchors=listed,

@@ -221,8 +221,6 @@ def _read_pool(presented: PresentedCertificate, store: TrustStore) -> tuple[Cert
     pool = {facts.der: facts for facts in store.intermediates}
     hints = []
     for der in presented.chain:
-        if der in pool or der == presented.der:
-            continue
         try:
             facts = store.by_der.get(der) or read_certificate(der)
         except CertificateSyntaxError:
@@ -441,10 +439,12 @@ def _signed_paths(question: _Question) -> Iterator[tuple[tuple[CertificateFacts,
             found += 1
             yield (question.leaf,), anchor
     unfinished: list[tuple[CertificateFacts, ...]] = [(question.leaf,)]
-    while unfinished and found < _MOST_PATHS:
+    while unfinished:
         path = unfinished.pop()
         for anchor in question.trust.anchors:
-            if signatures.hold(path[-1], anchor.facts) and found < _MOST_PATHS:
+            if signatures.hold(path[-1], anchor.facts):
+                if found == _MOST_PATHS:
+                    return
                 found += 1
                 yield (*path, anchor.facts), anchor
         if len(path) <= _DEEPEST_PATH:
@@ -466,7 +466,7 @@ class _SignatureChecks:
 
     def hold(self, subject: CertificateFacts, issuer: CertificateFacts) -> bool:
         """Whether the issuer's name is the one named in the certificate, and its key made the signature."""
-        if subject.issuer_der != issuer.subject_der or find_cost_problem(issuer):
+        if subject.issuer_der != issuer.subject_der:
             return False
         pair = (subject.der, issuer.key_sha256)
         if pair not in self._known:
@@ -496,10 +496,12 @@ def _is_weakly_signed_by(subject: CertificateFacts, issuer: CertificateFacts) ->
     try:
         key = issuer.certificate.public_key()
         algorithm = subject.certificate.signature_hash_algorithm
-        if algorithm is not None and isinstance(key, ec.EllipticCurvePublicKey):
+        if algorithm is None:
+            return False
+        if isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(signature, signed, ec.ECDSA(algorithm))
             return True
-        if algorithm is not None and isinstance(key, rsa.RSAPublicKey):
+        if isinstance(key, rsa.RSAPublicKey):
             key.verify(signature, signed, padding.PKCS1v15(), algorithm)
             return True
     except (InvalidSignature, *READ_ERRORS):

@@ -13,7 +13,17 @@ from authsvc.trust.anchors import (
     TrustStore,
     read_certificates_pem,
 )
-from tests.support.pki import NOW, Authority, KeyKind, SmallWorld, generate_key, small_world
+from authsvc.trust.certificate import read_certificate
+from tests.support.pki import (
+    NOW,
+    Authority,
+    KeyKind,
+    SmallWorld,
+    der_element,
+    generate_key,
+    resigned,
+    small_world,
+)
 from tests.support.trust import anchor_of, facts_of
 
 CORP = AnchorSettings(id="corp")
@@ -33,6 +43,10 @@ def test_a_file_of_several_certificates_makes_several_anchors_of_one_id(world: S
     ]
     assert anchors[0].certificate == world.root.certificate
     assert TrustAnchor.from_der(CORP, world.root.der) == anchors[0]
+
+
+def test_a_file_may_hold_a_thousand_certificates(world: SmallWorld) -> None:
+    assert len(read_certificates_pem((world.root.pem * 1000).encode(), source="a.pem")) == 1000
 
 
 def test_text_between_the_blocks_of_a_file_is_allowed(world: SmallWorld) -> None:
@@ -91,6 +105,20 @@ def test_a_store_with_one_certificate_twice_under_one_id_cannot_exist(world: Sma
     with pytest.raises(TrustMaterialError, match="`corp` holds one certificate twice"):
         TrustStore.of([anchor_of(world.root), anchor_of(world.root)])
     TrustStore.of([anchor_of(world.root), anchor_of(world.root, AnchorSettings(id="other"))])
+
+
+def test_t25_an_intermediate_with_an_expensive_key_is_refused(world: SmallWorld) -> None:
+    key = der_element(
+        0x30, bytes.fromhex("0282080200") + b"\x80" + bytes(2047) + b"\x01" + bytes.fromhex("0203010001")
+    )
+    info = der_element(
+        0x30, bytes.fromhex("300d06092a864886f70d0101010500") + der_element(0x03, b"\x00" + key)
+    )
+    der = resigned(world.issuing.der, world.root.key, edit=lambda fields: [*fields[:6], info, *fields[7:]])
+    with pytest.raises(
+        TrustMaterialError, match="intermediate `CN=Renovations Issuing CA,O=Renovations`: expected"
+    ):
+        TrustStore.of([anchor_of(world.root)], [read_certificate(der)])
 
 
 def test_an_intermediate_given_twice_stands_once(world: SmallWorld) -> None:

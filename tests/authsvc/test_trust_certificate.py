@@ -5,10 +5,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from authsvc.trust.certificate import KeyFacts, read_certificate
 from directory_assistance.errors import CertificateSyntaxError
-from tests.support.pki import NOW, Authority, KeyKind, SmallWorld, der_element, resigned, small_world
+from tests.support.pki import (
+    NOW,
+    Authority,
+    KeyKind,
+    SmallWorld,
+    der_element,
+    generate_key,
+    resigned,
+    small_world,
+)
 from tests.support.trust import facts_of
 
 
@@ -106,6 +116,24 @@ def test_the_longest_serial_number_is_read(world: SmallWorld) -> None:
     longest = _serial("00" + "ff" * 20)
     der = resigned(world.dave.der, world.issuing.key, edit=lambda fields: [fields[0], longest, *fields[2:]])
     assert read_certificate(der).serial == (1 << 160) - 1
+
+
+def test_the_largest_certificate_is_read(world: SmallWorld) -> None:
+    """A certificate of exactly 64 KiB; one octet more is not even looked at."""
+    signing_key = generate_key(KeyKind.ED25519)  # its signatures are all of one length
+
+    def padded(octets: int) -> bytes:
+        padding = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), bytes(octets))
+        issued = world.issuing.issue(
+            key=world.dave.key, serial=1, signing_key=signing_key, extensions=[(padding, False)]
+        )
+        return issued.der
+
+    largest = padded(65_000 + 65_536 - len(padded(65_000)))
+    assert len(largest) == 65_536
+    assert read_certificate(largest).serial == 1
+    with pytest.raises(CertificateSyntaxError, match="certificate has 65537 octets, the limit is 65536"):
+        read_certificate(largest + b"\x00")
 
 
 def test_different_algorithms_inside_and_outside_are_refused(world: SmallWorld) -> None:

@@ -120,8 +120,12 @@ def test_what_is_no_regular_file_is_refused(folder: Folder) -> None:
 
 
 def test_t33_a_file_over_the_limit_is_refused(folder: Folder) -> None:
+    limit = 4 * 1024 * 1024
     with (folder.path / "root.pem").open("ab") as file:
-        file.truncate(4 * 1024 * 1024 + 1)
+        file.truncate(limit)
+    TrustFiles(folder.settings)
+    with (folder.path / "root.pem").open("ab") as file:
+        file.truncate(limit + 1)
     with pytest.raises(UnusableTrustMaterialError, match="expected at most 4194304 octets, found more"):
         TrustFiles(folder.settings)
 
@@ -247,6 +251,12 @@ def test_an_anchor_that_is_replaced_stops_counting(folder: Folder) -> None:
     assert files.poll()
     assert not isinstance(verify(folder.world.dave, files.current.store), VerifiedCertificate)
     assert files.generation == 2
+
+
+def test_the_only_file_that_is_replaced_is_noticed(folder: Folder) -> None:
+    files = TrustFiles(TrustSettings(anchors=folder.settings.anchors))
+    folder.write("root.pem", Authority.root("CN=Another Root", now=NOW).pem)
+    assert files.poll()
 
 
 def test_a_new_intermediate_makes_the_lists_readable_that_it_signed(folder: Folder) -> None:

@@ -461,6 +461,11 @@ def test_a_hint_with_a_key_of_an_unknown_kind_makes_no_path(world: SmallWorld, w
     assert refusal.reason is Reason.CERTIFICATE_UNTRUSTED
 
 
+def test_a_signature_of_another_kind_of_key_is_untrusted(world: SmallWorld, store: TrustStore) -> None:
+    forged = world.issuing.issue(signing_key=generate_key(KeyKind.ED25519))
+    assert refused(verify(forged, store)).reason is Reason.CERTIFICATE_UNTRUSTED
+
+
 @pytest.mark.parametrize("kind", [KeyKind.P256, KeyKind.RSA_2048, KeyKind.ED25519])
 def test_a_weak_signature_that_does_not_hold_is_untrusted(world: SmallWorld, kind: KeyKind) -> None:
     forged = resigned(world.dave.der, generate_key(), hash_algorithm=SHA1)
@@ -476,8 +481,13 @@ def test_a_path_deeper_than_the_limit_is_untrusted(world: SmallWorld) -> None:
         chain.append(authority.der)
         outcome = verify(authority.issue(), store_of(anchor_of(world.root)), chain=tuple(chain))
         assert isinstance(outcome, VerifiedCertificate) == (depth < 8), depth
-        if depth == 8:
+        expired = authority.issue(not_before=NOW - DAY, not_after=NOW - SECOND)
+        diagnosed = refused(verify(expired, store_of(anchor_of(world.root)), chain=tuple(chain))).reason
+        if depth < 8:
+            assert diagnosed is Reason.CERTIFICATE_EXPIRED
+        else:
             assert refused(outcome).reason is Reason.CERTIFICATE_UNTRUSTED
+            assert diagnosed is Reason.CERTIFICATE_UNTRUSTED
 
 
 def test_t78_a_stranger_costs_no_signature_check(world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -700,14 +710,15 @@ def test_t26_a_weak_rsa_signature_is_refused(world: SmallWorld, tmp_path: Path) 
         "7",
     ]
     options = ["-extfile", "extensions", "-outform", "DER", "-days", "7", "-out", "dave.der"]
-    for algorithm in ["-sha1", "-sha256"]:
+    pss = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"]
+    for algorithm in [["-sha1"], ["-sha1", *pss], ["-sha256"], ["-sha256", *pss]]:
         subprocess.run(request, cwd=tmp_path, check=True, capture_output=True)
-        subprocess.run([*sign, *options, algorithm], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run([*sign, *options, *algorithm], cwd=tmp_path, check=True, capture_output=True)
         der = (tmp_path / "dave.der").read_bytes()
         # the command dates by the wall clock, so that the certificate's own first second is taken for now
         now = x509.load_der_x509_certificate(der).not_valid_before_utc
         outcome = verify(der, store_of(anchor_of(root)), now=now)
-        if algorithm == "-sha1":
+        if "-sha1" in algorithm:
             assert refused(outcome).reason is Reason.CERTIFICATE_WEAK
         else:
             verified(outcome)
