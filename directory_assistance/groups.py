@@ -9,7 +9,8 @@ Invariants:
 * Nesting never leaves its directory, and naming rules are not applied to it (semantics: Identity).
 * A loop costs nothing: each group is expanded once. A budget that runs out is a fault (`expansion_limit`),
   never a shorter list: a missing group can raise access as well as lower it.
-* A group of type `mail` or `deny` neither counts for ACLs nor carries membership on to the groups it is in.
+* A group that does not count (for ACLs: type `mail` or `deny`, or a reserved name) carries no membership on to
+  the groups it is in.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 
 from directory_assistance.directory import Directory
 from directory_assistance.dn import FlatName, MemberReference, Name, is_reserved, prepare, wildcards_of
-from directory_assistance.entry import Group, GroupType
+from directory_assistance.entry import Group
 from directory_assistance.errors import ExpansionLimitExceeded
 
 __all__ = [
@@ -35,7 +36,7 @@ class ExpansionLimits:
     """Budgets of one expansion: nesting depth in levels, and number of groups in all.
 
     20 levels are more than people build by hand; 10,000 groups are more than an Active Directory token can
-       hold.
+    hold. `nested` is False where the directory says that groups hold people only: then nothing is expanded.
     """
 
     nested: bool = True
@@ -45,7 +46,7 @@ class ExpansionLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundGroup:
-    """A group that was reached, and the groups between it and the member: nearest first, empty when direct."""
+    """A group that was reached, and the groups between: the one that lists the member first, empty when direct."""
 
     group: Group
     via: tuple[str, ...] = ()
@@ -64,7 +65,7 @@ def expand_groups(
     directory: Directory,
     members: Sequence[MemberReference],
     *,
-    counts: Callable[[GroupType], bool],
+    counts: Callable[[Group], bool],
     limits: ExpansionLimits,
     deadline: float,
 ) -> tuple[FoundGroup, ...]:
@@ -73,40 +74,42 @@ def expand_groups(
     Args:
         directory: whose groups.
         members: how the person may be listed (`references_of`).
-        counts: which group types are kept, and carry membership on.
+        counts: which groups are kept, and carry membership on.
         limits: the budgets.
         deadline: monotonic seconds.
 
     Returns:
-        The groups found, each once, sorted by name.
+        The groups found, each once, by the shortest way to it, sorted by name.
 
     Raises:
         ExpansionLimitExceeded: a budget ran out.
         DirectoryFault: the directory did not answer.
 
     """
-    found: dict[Name, FoundGroup] = {}
-    frontier: tuple[FoundGroup, ...] = ()
-    for group in directory.find_groups(members, deadline=deadline):
-        if counts(group.type) and group.reference not in found:
-            found[group.reference] = FoundGroup(group=group)
-    frontier = tuple(found.values())
+    direct = directory.find_groups(members, deadline=deadline)
+    found = {group.reference: FoundGroup(group=group) for group in direct if counts(group)}
+    frontier = _sorted(found.values())
     depth = 1
     while frontier and limits.nested:
         _hold_budget(directory, found, limits)
-        parents = _find_parents(directory, frontier, deadline=deadline)
-        frontier = ()
-        for child, group in parents:
-            if counts(group.type) and group.reference not in found:
-                found[group.reference] = FoundGroup(group=group, via=(child.group.name, *child.via))
-                frontier += (found[group.reference],)
+        reached: dict[Name, FoundGroup] = {}
+        for child, group in _find_parents(directory, frontier, deadline=deadline):
+            if counts(group) and group.reference not in found and group.reference not in reached:
+                reached[group.reference] = FoundGroup(group=group, via=(*child.via, child.group.name))
         depth += 1
-        if frontier and depth > limits.max_depth:
+        if reached and depth > limits.max_depth:
             raise ExpansionLimitExceeded(
                 directory.domain, f"groups are nested deeper than {limits.max_depth} levels"
             )
+        found |= reached
+        frontier = _sorted(reached.values())
     _hold_budget(directory, found, limits)
-    return tuple(sorted(found.values(), key=lambda hit: (prepare(hit.group.name), hit.group.name)))
+    return _sorted(found.values())
+
+
+def _sorted(found: Iterable[FoundGroup]) -> tuple[FoundGroup, ...]:
+    """Sort by name: which of two ways to a group is told must not depend on a directory's order."""
+    return tuple(sorted(found, key=lambda hit: (prepare(hit.group.name), hit.group.name)))
 
 
 def _hold_budget(directory: Directory, found: dict[Name, FoundGroup], limits: ExpansionLimits) -> None:
@@ -164,7 +167,7 @@ def find_denying_group(
     if not listed:
         return None
     hits = expand_groups(
-        directory, references_of(names), counts=lambda _type: True, limits=limits, deadline=deadline
+        directory, references_of(names), counts=lambda _group: True, limits=limits, deadline=deadline
     )
     return next((hit.group.name for hit in hits if prepare(hit.group.name) in listed), None)
 

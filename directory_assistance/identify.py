@@ -1,6 +1,7 @@
 """From a match to an identity: the name for ACLs, mail, and groups with their origin (semantics: Identity)."""
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from directory_assistance.dn import Name, prepare
 from directory_assistance.domains import (
@@ -8,9 +9,8 @@ from directory_assistance.domains import (
     DirectoryAssistance,
     GroupAuthorization,
     PrimaryDomain,
-    SecondaryDomain,
 )
-from directory_assistance.entry import GroupMembership, Identity
+from directory_assistance.entry import Group, GroupMembership, Identity
 from directory_assistance.groups import (
     FoundGroup,
     expand_groups,
@@ -41,12 +41,12 @@ def identify(
     """
     memberships: list[GroupMembership] = []
     for domain in assistance.every_domain:
-        if not _counts(domain, match):
+        if not _is_asked(domain, match):
             continue
         hits = expand_groups(
             domain.directory,
             references_of([_listed_name(domain, match)]),
-            counts=lambda kind: kind.counts_for_acls,
+            counts=_counts_for_acls,
             limits=domain.expansion,
             deadline=deadline,
         )
@@ -89,16 +89,23 @@ def denying_group_of(
     )
 
 
-def _counts(domain: AnyDomain, match: Match) -> bool:
+def _counts_for_acls(group: Group) -> bool:
+    return group.type.counts_for_acls and is_usable_group_name(group.name)
+
+
+def _is_asked(domain: AnyDomain, match: Match) -> bool:
+    """Whether the groups of a domain count for a person, wherever that person was found."""
     if isinstance(domain, PrimaryDomain):
         return True
     match domain.group_authorization:
         case GroupAuthorization.NONE:
             return False
         case GroupAuthorization.OWN:
-            return domain.enabled and match.domain is domain
+            return match.domain is domain
         case GroupAuthorization.ALL:
             return domain.enabled
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _listed_name(domain: AnyDomain, match: Match) -> Name:
@@ -113,26 +120,23 @@ def _memberships(
     *,
     deadline: float,
 ) -> list[GroupMembership]:
-    primary = isinstance(domain, PrimaryDomain)
+    primary = assistance.primary
     found: list[GroupMembership] = []
     for hit in hits:
         name = hit.group.name
-        if not is_usable_group_name(name):
-            continue
         # A plain name of a foreign group counts for one domain at most, where the primary defines none of
         # that name; a name that itself holds an `@` would read as another domain's group.
-        plain = primary or (
-            isinstance(domain, SecondaryDomain)
-            and domain.plain_group_names
+        plain = isinstance(domain, PrimaryDomain) or (
+            domain.plain_group_names
             and "@" not in name
-            and not assistance.primary.directory.holds_group(name, deadline=deadline)
+            and not primary.directory.holds_group(name, deadline=deadline)
         )
         found.append(
             GroupMembership(
                 name=name,
                 domain=domain.domain,
                 type=hit.group.type,
-                primary=primary,
+                primary=domain is primary,
                 plain=plain,
                 via=hit.via,
             )
@@ -141,9 +145,14 @@ def _memberships(
 
 
 def _mail(match: Match) -> str:
+    """Return the mail address that may leave the service, or nothing."""
     mails = match.entry.mails
     if isinstance(match.domain, PrimaryDomain):
         return mails[0] if mails else ""
-    return next(
-        (mail for mail in mails if mail.rpartition("@")[2].casefold() in match.domain.mail_domains), ""
-    )
+    return next((mail for mail in mails if _mail_domain(mail) in match.domain.mail_domains), "")
+
+
+def _mail_domain(mail: str) -> str | None:
+    """Return what stands behind the last `@`, casefolded; None for a text that is no address."""
+    local, at, domain = mail.rpartition("@")
+    return domain.casefold() if local and at else None
