@@ -56,9 +56,11 @@ certificates = Table(
     Column("id", Integer, primary_key=True),
     Column("person_id", ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("der", LargeBinary, nullable=False),
-    Column("sha256", LargeBinary(32), nullable=False, index=True),  # not unique: a certificate may have several owners
+    # Not unique: a certificate may have several owners.
+    Column("sha256", LargeBinary(32), nullable=False, index=True),
     Column("issuer_key", Text, nullable=False),
-    Column("serial", String(64), nullable=False),  # hexadecimal: serial numbers are wider than any integer column
+    # Hexadecimal: serial numbers are wider than any integer column.
+    Column("serial", String(64), nullable=False),
     Column("subject_key_id", LargeBinary, nullable=True, index=True),
     Column("revoked", Boolean, nullable=False, default=False),
     Index("ix_certificates_issuer_serial", "issuer_key", "serial"),

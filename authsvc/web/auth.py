@@ -50,7 +50,15 @@ from authsvc.web.connection import Connection, Receive, Scope, Send, connection_
 from authsvc.web.http_protocol import new_request_id
 from authsvc.web.responses import NO_STORE, Answer, Responses, StartMessage, accepts_html, cache_control
 
-__all__ = ["AuditPort", "AuthEndpoint", "AuthSettings", "DecisionPort", "FrontEnd", "TargetReader", "refuse_caller"]
+__all__ = [
+    "AuditPort",
+    "AuthEndpoint",
+    "AuthSettings",
+    "DecisionPort",
+    "FrontEnd",
+    "TargetReader",
+    "refuse_caller",
+]
 
 _LOG = logging.getLogger("authsvc.auth")
 
