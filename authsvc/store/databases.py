@@ -48,13 +48,13 @@ from authsvc.store.errors import (
 )
 from authsvc.store.schema import (
     Change,
+    GenerationReader,
     acl_entries,
     acl_log,
     database_roles,
     databases,
     in_code_point_order,
     open_reading,
-    read_generation,
     read_time,
     render_time,
 )
@@ -498,6 +498,7 @@ class SqlDatabases:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._generation = GenerationReader(engine)
         self._lock = threading.Lock()
         self._read_at = -1
         self._known: dict[str, Database] = {}
@@ -513,13 +514,13 @@ class SqlDatabases:
             key = database_key(name)
         except DatabaseNameError:
             return None
+        # The generation is read first: should a change come between it and the rows, newer rows are kept
+        # under an older number, and read again next time.
+        current = self._generation.read()
+        with self._lock:
+            if self._read_at == current and key in self._known:
+                return self._known[key]
         with open_reading(self._engine) as connection:
-            # The generation is read first: should a change come between it and the rows, newer rows are kept
-            # under an older number, and read again next time.
-            current = read_generation(connection)
-            with self._lock:
-                if self._read_at == current and key in self._known:
-                    return self._known[key]
             stored = find_database(connection, name)
         if stored is None:
             return None
@@ -537,5 +538,8 @@ class SqlDatabases:
             StoreFault: the store could not answer.
 
         """
-        with open_reading(self._engine) as connection:
-            return read_generation(connection)
+        return self._generation.read()
+
+    def close(self) -> None:
+        """Give up the connection that is kept open; a later question opens a new one."""
+        self._generation.close()

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, func, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from authsvc.store.builtin import ensure_directory_database
-from authsvc.store.errors import SchemaRefused
+from authsvc.store.errors import SchemaRefused, StoreMalformed
 from authsvc.store.schema import WRITES, ensure_generation, metadata, open_reading, unavailable
 
 __all__ = ["migrate", "require_schema"]
@@ -43,6 +43,7 @@ def migrate(engine: Engine) -> None:
     Raises:
         SchemaRefused: the schema is newer than this version, or the tables are not ours.
         StoreUnavailable: the database did not answer.
+        StoreMalformed: rows refer to what is not there, as after a repair by hand; nothing was migrated.
 
     """
     try:
@@ -99,8 +100,11 @@ def _open_migration(engine: Engine) -> Iterator[Connection]:
         connection.detach()
         with connection.begin():
             yield connection
-            if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
-                raise AssertionError("a migration left rows that refer to nothing")
+            orphan = connection.exec_driver_sql("PRAGMA foreign_key_check").first() if sqlite else None
+            if orphan is not None:
+                raise StoreMalformed(
+                    f"table `{orphan[0]}` has rows that refer to nothing; nothing was migrated"
+                )
 
 
 def _scripts() -> Config:

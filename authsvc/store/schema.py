@@ -13,6 +13,7 @@ committed, and it bumps the generation that caches watch.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ __all__ = [
     "GENERATION_CHANNEL",
     "WRITES",
     "Change",
+    "GenerationReader",
     "acl_entries",
     "acl_log",
     "database_roles",
@@ -72,8 +74,8 @@ _BUSY_TIMEOUT_MILLISECONDS = 5_000
 """How long SQLite waits for another writer; writes take milliseconds, so a longer wait means something
 hangs."""
 
-_CONNECT_TIMEOUT_SECONDS = 5
-"""How long PostgreSQL may take to accept a connection before the store counts as unavailable."""
+_WAIT_SECONDS = 5
+"""How long a new connection, or a free one of the pool, may take before the store counts as unavailable."""
 
 WRITES = "authsvc_writes"
 """Execution option that marks a connection whose transaction writes: SQLite then locks at its beginning."""
@@ -155,14 +157,15 @@ def open_engine(url: str) -> Engine:
     """
     address = _read_url(url)
     if address.get_backend_name() == "sqlite":
-        engine = create_engine(address)
+        engine = create_engine(address, pool_timeout=_WAIT_SECONDS)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     return create_engine(
         address,
+        pool_timeout=_WAIT_SECONDS,
         pool_pre_ping=True,  # a server that was restarted costs one reconnection, not one failed request
-        connect_args={"connect_timeout": _CONNECT_TIMEOUT_SECONDS},
+        connect_args={"connect_timeout": _WAIT_SECONDS},
     )
 
 
@@ -212,7 +215,10 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
 def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE takes the write lock now, and waits for it. A transaction that began by reading could not
     # wait when it comes to write: SQLite answers "locked" at once, because its snapshot is already old.
-    writes = connection.get_execution_options().get(WRITES, False)
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return  # each statement sees what is committed by then
+    writes = options.get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
@@ -282,6 +288,54 @@ def unavailable(error: SQLAlchemyError) -> StoreUnavailable:
     # The driver's own text: SQLAlchemy's repeats the statement with its values.
     cause = getattr(error, "orig", None) or error
     return StoreUnavailable(f"the store did not answer: {shorten(' '.join(str(cause).split()))}")
+
+
+class GenerationReader:
+    """Reads the generation over one connection that stays open: it is asked for at every request.
+
+    A connection from the pool would cost several times the question itself. Threads may share it.
+
+    Args:
+        engine: of a migrated database.
+
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+
+    def read(self) -> int:
+        """Return the generation.
+
+        Raises:
+            StoreUnavailable: the database did not answer, not even over a new connection.
+
+        """
+        with self._lock:
+            if self._connection is not None:
+                try:
+                    return read_generation(self._connection)
+                except SQLAlchemyError:
+                    self._drop()  # a server that was restarted answers over a new connection
+            try:
+                self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                self._connection.detach()  # it takes no place in the pool, and is closed with this reader
+                return read_generation(self._connection)
+            except SQLAlchemyError as error:
+                self._drop()
+                raise unavailable(error) from error
+
+    def close(self) -> None:
+        """Give the connection up; a later question opens a new one."""
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):  # it may be broken already
+                connection.close()
 
 
 def read_generation(connection: Connection) -> int:

