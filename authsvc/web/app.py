@@ -17,6 +17,7 @@ from authsvc.reason import Reason
 from authsvc.web.api import decisions, health
 from authsvc.web.api.callers import CallRefused, request_id_of
 from authsvc.web.api.documents import ProblemDocument
+from authsvc.web.api.sub_request import SUB_REQUEST_PATHS
 from directory_assistance.errors import shorten
 
 __all__ = ["create_app"]
@@ -46,6 +47,15 @@ def create_app(service: Service | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
+    described = app.openapi
+
+    def describe() -> dict[str, object]:
+        """Return FastAPI's document, with the endpoint that FastAPI does not route."""
+        document = described()
+        document["paths"] = SUB_REQUEST_PATHS | document["paths"]
+        return document
+
+    app.openapi = describe  # type: ignore[method-assign]  # the way FastAPI documents to extend the document
     app.state.service = service
     app.state.front_ends = {}
     app.include_router(decisions.router)
