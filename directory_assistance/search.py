@@ -45,7 +45,7 @@ from directory_assistance.errors import (
     NameSyntaxError,
     shorten,
 )
-from directory_assistance.naming import most_specific_match, render_rule
+from directory_assistance.naming import NamingRule, most_specific_match, render_rule
 from directory_assistance.trace import TraceRecorder
 
 __all__ = ["Match", "NoMatch", "SearchOutcome", "SearchRefusal", "SearchRequest", "search"]
@@ -53,6 +53,9 @@ __all__ = ["Match", "NoMatch", "SearchOutcome", "SearchRefusal", "SearchRequest"
 _SEAL = object()
 _UNIQUE_LIMIT = 2
 """Entries asked for where the fact is unique: enough to see that it is not."""
+
+_MOST_RULES = 5
+"""Naming rules that a text repeats; `check-config` prints them all."""
 
 
 class SearchRefusal(StrEnum):
@@ -197,6 +200,7 @@ class _Search:
         self._request = request
         self._trace = trace
         self._refusals: list[NoMatch] = []
+        self._told: dict[str, list[str]] = {}
         self._answers: dict[tuple[str, Candidate], LookUp] = {}
 
     def run(self) -> SearchOutcome:
@@ -269,18 +273,23 @@ class _Search:
             except DirectoryUnavailable as fault:
                 if isinstance(domain, PrimaryDomain) or domain.on_unavailable is OnUnavailable.UNDECIDED:
                     raise
+                self._tell(domain, "did not answer and was skipped")
                 self._trace.note(
                     "search", domain.domain, f"SKIPPED although it did not answer: {fault.problem}"
                 )
 
     def _hits_in(self, domain: AnyDomain, plan: CandidatePlan) -> Iterator[_Hit | NoMatch]:
+        if not plan.candidates:
+            self._tell(domain, "not asked")
         for candidate in plan.candidates:
             limit = _UNIQUE_LIMIT if candidate.find_by.unique else domain.size_limit
             answer = self._ask(domain, candidate, limit=limit)
             subject = f"{domain.domain}: {candidate.find_by}: {answer.asked}"
             if not answer.supported:
                 self._trace.note("search", subject, "this kind of directory cannot be asked so")
+                self._tell(domain, f"{candidate.find_by} not supported")
                 continue
+            self._tell(domain, candidate.find_by)
             if answer.exceeded:
                 self._trace.note("search", subject, f"more than {limit} entries")
                 yield NoMatch(
@@ -308,11 +317,33 @@ class _Search:
             if bound:
                 yield _Hit(domain=domain, entry=bound[0], found_by=candidate.find_by)
             elif answer.entries:
+                found = answer.entries[0]
                 self._refuse(
                     SearchRefusal.CERTIFICATE_DIFFERS,
-                    f"`{_shown(answer.entries[0])}` in `{domain.domain}` was found by {candidate.find_by}, "
-                    f"but is not bound to this certificate by {domain.plan.bind_by}",
+                    f"`{_shown(found)}` in `{domain.domain}` was found by {candidate.find_by}, but "
+                    f"{self._why_not_bound(domain.plan, found)} (bind_by: {domain.plan.bind_by})",
                 )
+
+    def _why_not_bound(self, plan: MatchPlan, entry: Entry) -> str:
+        """Return what an entry that does not bind lacks."""
+        if self._is_statement_of_another(plan):
+            listed = ", ".join(f"`{anchor}`" for anchor in sorted(plan.issued_by)) or "no anchor"
+            return f"the path ends in anchor `{self._request.anchor_id}`, and issued_by allows {listed}"
+        match plan.bind_by:
+            case BindBy.CERTIFICATE:
+                lacks = "does not hold this certificate"
+            case BindBy.PUBLIC_KEY:
+                lacks = "holds no certificate with this public key"
+            case _:
+                return f"does not hold the {plan.bind_by} of this certificate"
+        others = len(entry.certificates)
+        return (
+            f"{lacks}: it holds {'none' if others == 0 else '1 other' if others == 1 else f'{others} others'}"
+        )
+
+    def _tell(self, domain: AnyDomain, what: str) -> None:
+        """Remember what was done in a directory, for the text of `no_entry`."""
+        self._told.setdefault(domain.domain, []).append(what)
 
     def _ask(self, domain: AnyDomain, candidate: Candidate, *, limit: int) -> LookUp:
         """Ask once per search: the primary's question for revoked marks is also its `certificate` way."""
@@ -325,9 +356,7 @@ class _Search:
 
     def _binds(self, plan: MatchPlan, entry: Entry) -> bool:  # noqa: PLR0911 - one for each binding
         """Whether an entry holds what the plan's binding asks for (semantics: From certificate to entry)."""
-        # Whatever is a statement of the CA counts only from the CAs that may make it. An empty `issued_by`
-        # under such a binding is a configuration error; here it means "none", never "all".
-        if (plan.issued_by or plan.bind_by.needs_issued_by) and self._request.anchor_id not in plan.issued_by:
+        if self._is_statement_of_another(plan):
             return False
         names = self._request.names
         stored = [certificate.der for certificate in entry.certificates if not certificate.revoked]
@@ -357,6 +386,15 @@ class _Search:
             case BindBy.NAME | BindBy.INSECURE_NAME_ONLY:
                 return True
 
+    def _is_statement_of_another(self, plan: MatchPlan) -> bool:
+        """Whether the path ends in a CA that may not make the statement that binds.
+
+        Whatever is a statement of the CA counts only from the CAs that may make it. An empty `issued_by` under
+        such a binding is a configuration error; here it means "none", never "all".
+        """
+        needed = bool(plan.issued_by) or plan.bind_by.needs_issued_by
+        return needed and self._request.anchor_id not in plan.issued_by
+
     def _accept(self, hit: _Hit) -> SearchOutcome | None:
         """Check the name of a single bound entry; None means that the search goes on."""
         domain, entry = hit.domain, hit.entry
@@ -378,7 +416,10 @@ class _Search:
             )
         borrowed = self._borrowed_name(domain, names)
         if borrowed is not None:
-            detail = f"`{_printed(borrowed)}`, found in `{domain.domain}`, is a name of the primary directory"
+            detail = (
+                f"`{_printed(borrowed)}`, found in `{domain.domain}`, is a name of the primary directory or of an "
+                "administrator, and the domain does not say may_assert_primary_names"
+            )
             self._trace.note("search", domain.domain, detail)
             return NoMatch(refusal=SearchRefusal.DOMAIN_NOT_TRUSTED_FOR_NAME, detail=detail)
         return Match(
@@ -402,7 +443,10 @@ class _Search:
         for name in names:
             rule = most_specific_match(domain.rules, name)
             if rule is None:
-                return [], f"no trusted rule of `{domain.domain}` covers `{_printed(name)}`"
+                return [], (
+                    f"no enabled trusted rule of `{domain.domain}` covers `{_printed(name)}`: "
+                    f"its rules are {_printed_rules(domain.rules)}"
+                )
             covering.append(render_rule(rule))
             self._trace.note("search", f"{domain.domain}: rule {covering[-1]}", f"covers `{_printed(name)}`")
         return covering, ""
@@ -477,14 +521,27 @@ class _Search:
 
     def _first_refusal(self) -> NoMatch:
         order = tuple(SearchRefusal)
+        asked = "; ".join(f"{domain}: {', '.join(what)}" for domain, what in self._told.items())
         nobody = NoMatch(
-            refusal=SearchRefusal.NO_ENTRY, detail="no directory holds an entry for this certificate"
+            refusal=SearchRefusal.NO_ENTRY,
+            detail=f"no directory holds an entry for this certificate; asked were {asked}",
         )
         return min((*self._refusals, nobody), key=lambda refusal: order.index(refusal.refusal))
 
 
 def _printed(name: Name) -> str:
     return shorten(render_name(name))
+
+
+def _printed_rules(rules: Sequence[NamingRule]) -> str:
+    """Print rules with their state, at most five: the configuration has them all."""
+    states = {(True, False): " (not trusted)", (False, True): " (disabled)", (True, True): ""}
+    told = [
+        f"`{shorten(render_rule(rule))}`{states.get((rule.enabled, rule.trusted), ' (disabled, not trusted)')}"
+        for rule in rules[:_MOST_RULES]
+    ]
+    more = f" and {len(rules) - _MOST_RULES} more" if len(rules) > _MOST_RULES else ""
+    return ", ".join(told) + more
 
 
 def _shown(entry: Entry) -> str:

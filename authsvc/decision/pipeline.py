@@ -21,17 +21,19 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from authsvc.access.acl import (
+    AccessExplanation,
     Database,
     EffectiveAccess,
+    explain_access,
     explicit_names,
     full_access,
-    resolve_access,
     unmet_requirement,
 )
 from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarget, Target
 from authsvc.decision.ports import Databases, StoreFault
 from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
+from authsvc.decision.wording import tell_match, tell_unmet
 from authsvc.presented.presentation import (
     NoCertificate,
     PresentedCertificate,
@@ -48,10 +50,10 @@ from authsvc.trust.revocation import (
     RevocationUndecided,
     check_revocation,
 )
-from directory_assistance.dn import Name
+from directory_assistance.dn import Name, render_name
 from directory_assistance.domains import DirectoryAssistance
 from directory_assistance.entry import Identity
-from directory_assistance.errors import DirectoryFault, ExpansionLimitExceeded
+from directory_assistance.errors import DirectoryFault, ExpansionLimitExceeded, shorten
 from directory_assistance.identify import denying_group_of, identify
 from directory_assistance.search import NoMatch, SearchRefusal, SearchRequest, search
 from directory_assistance.trace import TraceRecorder
@@ -145,6 +147,7 @@ class _Decision:
         self._revocation: RevocationEvidence | None = None
         self._identity: Identity | None = None
         self._notes: list[str] = []
+        self._step = "present"
 
     def run(self) -> Verdict:
         target = self._request.target
@@ -164,9 +167,9 @@ class _Decision:
             case NoCertificate():
                 return self._decide_without_identity(target, "no certificate was presented")
             case UnreadableCertificate(problem=problem):
-                return self._denied(Reason.CERTIFICATE_UNREADABLE, problem, step="present")
+                return self._denied(Reason.CERTIFICATE_UNREADABLE, problem)
             case RejectedByFrontEnd(problem=problem):
-                return self._denied(Reason.CERTIFICATE_UNTRUSTED, problem, step="present")
+                return self._denied(Reason.CERTIFICATE_UNTRUSTED, problem)
             case PresentedCertificate() as presented:
                 self._trace.note("present", presented.digest.hex()[:16], "a certificate was presented")
             case _ as unreachable:
@@ -186,6 +189,7 @@ class _Decision:
 
     def _verify(self, presented: PresentedCertificate) -> Denied | Undecided | None:
         """Steps 2 and 3: path, profile, revocation."""
+        self._step = "verify"
         snapshot, front_end = self._snapshot, self._request.front_end
         verified = verify_path(
             presented,
@@ -196,18 +200,19 @@ class _Decision:
             accept_expired=front_end.accept_expired,
         )
         if isinstance(verified, PathRefusal):
-            return self._denied(verified.reason, verified.detail, step="verify")
+            return self._denied(verified.reason, verified.detail)
         self._certificate = verified
         self._trace.note(
             "verify", f"anchor {verified.anchor_id}", f"path of {len(verified.path)} certificates"
         )
         if verified.expired_accepted:
             self._notes.append("expired, accepted by insecure_accept_expired")
+        self._step = "revocation"
         match check_revocation(verified, snapshot.revocation, now=self._moment.now):
             case RevocationRefusal() as refusal:
-                return self._denied(refusal.reason, refusal.detail, step="revocation")
+                return self._denied(refusal.reason, refusal.detail)
             case RevocationUndecided() as undecided:
-                return self._undecided(undecided.reason, undecided.detail, step="revocation")
+                return self._undecided(undecided.reason, undecided.detail)
             case RevocationEvidence() as evidence:
                 self._revocation = evidence
                 self._trace.note("revocation", evidence.source or "no source", evidence.status.value)
@@ -216,6 +221,7 @@ class _Decision:
     def _find_identity(self) -> Denied | None:
         """Steps 4 to 6: candidates, search, identity."""
         assert self._certificate is not None
+        self._step = "search"
         snapshot, deadline = self._snapshot, self._moment.deadline
         outcome = search(
             snapshot.assistance,
@@ -229,14 +235,19 @@ class _Decision:
             self._trace,
         )
         if isinstance(outcome, NoMatch):
-            step = "name" if outcome.refusal is SearchRefusal.NO_USABLE_NAME else "search"
-            return self._denied(Reason(outcome.refusal.value), outcome.detail, step=step)
+            if outcome.refusal is SearchRefusal.NO_USABLE_NAME:
+                self._step = "name"
+            return self._denied(Reason(outcome.refusal.value), outcome.detail)
         self._notes.extend(outcome.warnings)
+        self._step = "identify"
         denying = denying_group_of(
             snapshot.assistance, outcome, snapshot.policy.deny_access, deadline=deadline
         )
         if denying is not None:
-            return self._denied(Reason.DENY_GROUP, f"a member of the deny group `{denying}`", step="identify")
+            who = f"`{shorten(render_name(outcome.name))}` in `{outcome.domain.domain}`"
+            return self._denied(
+                Reason.DENY_GROUP, f"{who} is a member of the deny group `{shorten(denying)}` of the primary"
+            )
         self._identity = identify(snapshot.assistance, outcome, deadline=deadline, trace=self._trace)
         return None
 
@@ -254,46 +265,49 @@ class _Decision:
     def _decide_access(self, target: Target) -> Verdict:
         """Step 7 for an identity."""
         assert self._identity is not None
+        self._step = "decide"
         match target:
             case IdentityTarget():
                 return self._allowed(Reason.ALLOWED_IDENTITY, None)
             case RefusedTarget(problem=problem):
-                return self._denied(Reason.DATABASE_UNKNOWN, problem, step="decide")
+                return self._denied(Reason.DATABASE_UNKNOWN, problem)
             case DatabaseTarget():
                 database = self._snapshot.databases.find(target.database)
             case _ as unreachable:
                 assert_never(unreachable)
         if database is None:
-            return self._denied(Reason.DATABASE_UNKNOWN, f"no database `{target.database}`", step="decide")
+            return self._denied(Reason.DATABASE_UNKNOWN, f"no database `{target.database}`")
         administrator = (
             self._identity.primary and self._identity.name in self._snapshot.policy.full_access_administrators
         )
-        access = full_access(database) if administrator else self._resolve(database, self._identity)
-        refused = self._refuse_access(database, access, target)
+        if administrator:
+            access = full_access(database)
+            self._trace.note("decide", f"{database.name}: {access.decided_by.value}", "the ACL is bypassed")
+            refused = self._refuse_plain(database, access)
+        else:
+            explanation = self._explain(database, self._identity)
+            access = explanation.access
+            refused = self._refuse_access(database, explanation, target)
         if refused is not None:
             return refused
         return self._allowed(Reason.ALLOWED_FULL_ACCESS if administrator else Reason.ALLOWED, access)
 
     def _refuse_access(
-        self, database: Database, access: EffectiveAccess, target: DatabaseTarget
+        self, database: Database, explanation: AccessExplanation, target: DatabaseTarget
     ) -> Denied | None:
-        self._note_access(database, access)
-        unmet = unmet_requirement(access, target.requirement)
+        """Refuse where the requirement is not met, or TLS is required and missing."""
+        unmet = unmet_requirement(explanation.access, target.requirement)
         if unmet is not None:
-            detail = (
-                f"{target.requirement} is required in `{database.name}`, and {access.level.label} is what "
-                f"{', '.join(f'`{entry}`' for entry in access.entries)} gives"
-            )
-            return self._denied(unmet, detail, step="decide", access=access)
-        if database.require_tls and not self._over_tls():
-            where = f": use {self._request.https_url}" if self._request.https_url else ""
-            return self._denied(
-                Reason.TLS_REQUIRED,
-                f"`{database.name}` is served over TLS only{where}",
-                step="decide",
-                access=access,
-            )
-        return None
+            return self._denied(unmet, tell_unmet(explanation, target.requirement), access=explanation.access)
+        return self._refuse_plain(database, explanation.access)
+
+    def _refuse_plain(self, database: Database, access: EffectiveAccess) -> Denied | None:
+        """Refuse where the database requires TLS and the request came without."""
+        if not database.require_tls or self._over_tls():
+            return None
+        where = f": use {self._request.https_url}" if self._request.https_url else ""
+        detail = f"`{database.name}` is served over TLS only{where}"
+        return self._denied(Reason.TLS_REQUIRED, detail, access=access)
 
     def _decide_without_identity(self, target: Target, why: str) -> Verdict:  # noqa: PLR0911 - one for each outcome
         """Step 7 for a request without a certificate: the Anonymous entry, else -Default-.
@@ -304,45 +318,50 @@ class _Decision:
         self._trace.note("present", "certificate", why)
         self._certificate = None
         if not self._request.front_end.anonymous:
-            return self._denied(Reason.CERTIFICATE_MISSING, f"{why}, and this front end asks for one")
+            where = f"front end `{self._request.front_end.name}` does not allow anonymous"
+            return self._denied(Reason.CERTIFICATE_MISSING, f"{why}, and {where}")
+        self._step = "decide"
         match target:
             case IdentityTarget():
                 return self._denied(Reason.CERTIFICATE_MISSING, f"{why}, and an identity is asked for")
             case RefusedTarget(problem=problem):
-                return self._denied(Reason.DATABASE_UNKNOWN, problem, step="decide")
+                return self._denied(Reason.DATABASE_UNKNOWN, problem)
             case DatabaseTarget():
                 database = self._snapshot.databases.find(target.database)
             case _ as unreachable:
                 assert_never(unreachable)
         if database is None:
-            return self._denied(Reason.DATABASE_UNKNOWN, f"no database `{target.database}`", step="decide")
-        access = self._resolve(database, None)
-        refused = self._refuse_access(database, access, target)
+            return self._denied(Reason.DATABASE_UNKNOWN, f"no database `{target.database}`")
+        explanation = self._explain(database, None)
+        refused = self._refuse_access(database, explanation, target)
         if refused is not None and refused.reason is not Reason.TLS_REQUIRED:
-            return self._denied(Reason.CERTIFICATE_MISSING, f"{why}, and {refused.detail}", step="decide")
+            return self._denied(Reason.CERTIFICATE_MISSING, f"{why}, and {refused.detail}")
         if refused is not None:
             return refused
-        return self._allowed(Reason.ALLOWED_ANONYMOUS, access)
+        return self._allowed(Reason.ALLOWED_ANONYMOUS, explanation.access)
 
-    def _resolve(self, database: Database, identity: Identity | None) -> EffectiveAccess:
-        return resolve_access(
+    def _explain(self, database: Database, identity: Identity | None) -> AccessExplanation:
+        """Resolve the ACL, and note every entry that matched."""
+        explanation = explain_access(
             database,
             identity,
             domains=self._snapshot.assistance.domain_names,
             primary_only=database.key == DIRECTORY_DATABASE,
         )
+        for match in explanation.matches:
+            counts = "" if match.gave else ": does not count"
+            self._trace.note(
+                "decide", f"{database.name}: ACL entry {match.entry.name}", f"{tell_match(match)}{counts}"
+            )
+        access = explanation.access
+        self._trace.note("decide", f"{database.name}: {access.decided_by.value}", access.level.label)
+        return explanation
 
     def _over_tls(self) -> bool:
         """Whether the original request arrived over TLS; where nobody says, only if it carries a certificate."""
         if self._request.over_tls is None:
             return isinstance(self._request.presentation, PresentedCertificate)
         return self._request.over_tls
-
-    def _note_access(self, database: Database, access: EffectiveAccess) -> None:
-        entries = ", ".join(access.entries) or "-"
-        self._trace.note(
-            "decide", f"{database.name}: {access.decided_by.value}", f"{access.level.label} by {entries}"
-        )
 
     def _allowed(self, reason: Reason, access: EffectiveAccess | None) -> Allowed:
         """Step 8, the only builder of `Allowed`."""
@@ -358,14 +377,12 @@ class _Decision:
             trace=self._trace.lines,
         )
 
-    def _denied(
-        self, reason: Reason, detail: str, *, step: str = "answer", access: EffectiveAccess | None = None
-    ) -> Denied:
-        self._trace.note(step, reason.value, detail)
+    def _denied(self, reason: Reason, detail: str, *, access: EffectiveAccess | None = None) -> Denied:
+        self._trace.note(self._step, reason.value, detail)
         return Denied(
             reason=reason,
             detail=detail,
-            step=step,
+            step=self._step,
             identity=self._identity,
             access=access,
             certificate=self._certificate,
@@ -375,10 +392,14 @@ class _Decision:
             trace=self._trace.lines,
         )
 
-    def _undecided(self, reason: Reason, detail: str, *, step: str = "answer") -> Undecided:
-        self._trace.note(step, reason.value, detail)
+    def _undecided(self, reason: Reason, detail: str) -> Undecided:
+        self._trace.note(self._step, reason.value, detail)
         return Undecided(
-            reason=reason, detail=detail, step=step, certificate=self._certificate, trace=self._trace.lines
+            reason=reason,
+            detail=detail,
+            step=self._step,
+            certificate=self._certificate,
+            trace=self._trace.lines,
         )
 
     def _valid_until(self, lifetime: timedelta) -> datetime:

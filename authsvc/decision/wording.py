@@ -1,0 +1,61 @@
+"""How a decision by an ACL is told: which entries matched, at which step, and what each holds.
+
+Texts for administrators, in traces and in the detail of a refusal. Nothing is decided here: what is told is
+what `authsvc.access.acl.explain_access` found. Everything that an ACL or a directory chose is shortened.
+"""
+
+from collections.abc import Sequence
+
+from authsvc.access.acl import AccessExplanation, DecidedBy, EntryMatch, Requirement
+from directory_assistance.entry import GroupMembership
+from directory_assistance.errors import shorten
+
+__all__ = ["tell_match", "tell_unmet"]
+
+_MOST = 5
+"""Entries, or groups of one entry, that a text names one by one; the trace has every entry."""
+
+_STEPS = {
+    DecidedBy.EXPLICIT: "by name",
+    DecidedBy.WILDCARDS: "by wildcard",
+    DecidedBy.DEFAULT: "as nothing else matches",
+    DecidedBy.ANONYMOUS: "without a certificate",
+}
+
+
+def tell_match(match: EntryMatch) -> str:
+    """Return what an ACL entry that matched holds, and how it matched: `Author, role Buyer, by group `Sales``."""
+    entry = match.entry
+    roles = (f"role {shorten(role)}" for role in sorted(entry.roles))
+    if match.step is DecidedBy.GROUPS:
+        how = f"by group {', '.join(map(_tell_group, match.memberships[:_MOST]))}"
+    else:
+        how = _STEPS[match.step]
+    return ", ".join([entry.level.label, *sorted(entry.privileges), *roles, how])
+
+
+def tell_unmet(explanation: AccessExplanation, requirement: Requirement) -> str:
+    """Return why a requirement is not met: what is required, which ACL entries gave, which did not count."""
+    access = explanation.access
+    gave = [match for match in explanation.matches if match.gave]
+    idle = [match for match in explanation.matches if not match.gave and match.step is not DecidedBy.DEFAULT]
+    one = len(gave) == 1
+    text = f"{shorten(str(requirement))} is required in `{access.database}`, and "
+    text += f"ACL {'entry' if one else 'entries'} {_tell_entries(gave)} {'gives' if one else 'give'} no more"
+    if access.level < explanation.level_before_cap:
+        text += f"; maximum_internet_access lowers it to {access.level.label}"
+    if idle:
+        verb = "matches, but does not count" if len(idle) == 1 else "match, but do not count"
+        text += f"; {_tell_entries(idle)} {verb} beside {'it' if one else 'them'}"
+    return text
+
+
+def _tell_entries(matches: Sequence[EntryMatch]) -> str:
+    told = [f"`{shorten(match.entry.name)}` ({tell_match(match)})" for match in matches[:_MOST]]
+    more = f" and {len(matches) - _MOST} more" if len(matches) > _MOST else ""
+    return ", ".join(told) + more
+
+
+def _tell_group(group: GroupMembership) -> str:
+    via = f" (through {', '.join(f'`{shorten(name)}`' for name in group.via)})" if group.via else ""
+    return f"`{shorten(group.qualified_name)}`{via}"
