@@ -31,7 +31,10 @@ from pydantic_core import ErrorDetails
 from directory_assistance.errors import ConfigurationError, Problem, shorten
 
 __all__ = [
+    "CONFIGURATION_LIMITS",
+    "DECLARATION_LIMITS",
     "LoadedYaml",
+    "YamlLimits",
     "YamlPath",
     "YamlValue",
     "dotted",
@@ -50,14 +53,23 @@ YamlValue = None | bool | int | float | str | list["YamlValue"] | dict[str, "Yam
 YamlPath = tuple[str | int, ...]
 """Keys and list positions (from 0) from the top down to a value."""
 
-_LONGEST_TEXT = 4 * 1024 * 1024
-"""Octets of a file. A configuration has a few thousand; what `apply` reads has people by the thousand."""
-
 _DEEPEST_NESTING = 32
 """Lists and mappings inside each other: our files need six, and every reader of the data recurses so deep."""
 
-_MOST_NODES = 500_000
-"""Values in the data, aliases written out: 30 for each of 15,000 people, and no more than a second's work."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YamlLimits:
+    """How large a document may be: octets (or characters) of text, and values in it with aliases written out."""
+
+    octets: int
+    values: int
+
+
+CONFIGURATION_LIMITS = YamlLimits(octets=4 * 1024 * 1024, values=500_000)
+"""A configuration has a few thousand octets; this is no more than a second's work."""
+
+DECLARATION_LIMITS = YamlLimits(octets=256 * 1024 * 1024, values=20_000_000)
+"""What `export` writes for 100,000 people with a certificate each; its reader is an administrator who can wait."""
 
 _LONGEST_NUMBER = 20
 """Characters of a number; a longer one is no port, size or time, and Python refuses 4,301 digits."""
@@ -146,12 +158,13 @@ def dotted(path: YamlPath) -> str:
 # --- reading
 
 
-def read_text(path: Path, file: str | None = None) -> str:
+def read_text(path: Path, file: str | None = None, *, limits: YamlLimits = CONFIGURATION_LIMITS) -> str:
     """Read a text file (UTF-8).
 
     Args:
         path: the file.
         file: what problems call it; the path as given if None.
+        limits: how long it may be.
 
     Raises:
         ConfigurationError: it cannot be read, is too long, or is not UTF-8.
@@ -160,13 +173,13 @@ def read_text(path: Path, file: str | None = None) -> str:
     called = str(path) if file is None else file
     try:
         with path.open("rb") as stream:
-            octets = stream.read(_LONGEST_TEXT + 1)
+            octets = stream.read(limits.octets + 1)
     except OSError as error:
         raise _unreadable(called, 0, f"cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # a NUL in the path
         raise _unreadable(called, 0, f"cannot be read: {error}") from error
-    if len(octets) > _LONGEST_TEXT:
-        raise _unreadable(called, 0, f"expected at most {_LONGEST_TEXT} octets, found more")
+    if len(octets) > limits.octets:
+        raise _unreadable(called, 0, f"expected at most {limits.octets} octets, found more")
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -176,20 +189,22 @@ def read_text(path: Path, file: str | None = None) -> str:
         ) from error
 
 
-def load_yaml(text: str, file: str) -> LoadedYaml:
+def load_yaml(text: str, file: str, *, limits: YamlLimits = CONFIGURATION_LIMITS) -> LoadedYaml:
     """Read one YAML document.
 
     Raises:
         ConfigurationError: the text cannot be read, or things in it have no one meaning; all such at once.
 
     """
-    loaded, problems = inspect_yaml(text, file)
+    loaded, problems = inspect_yaml(text, file, limits=limits)
     if problems:
         raise ConfigurationError(problems)
     return loaded
 
 
-def inspect_yaml(text: str, file: str) -> tuple[LoadedYaml, tuple[Problem, ...]]:
+def inspect_yaml(
+    text: str, file: str, *, limits: YamlLimits = CONFIGURATION_LIMITS
+) -> tuple[LoadedYaml, tuple[Problem, ...]]:
     """Read one YAML document for somebody who goes on to report every mistake in it.
 
     Returns:
@@ -200,9 +215,9 @@ def inspect_yaml(text: str, file: str) -> tuple[LoadedYaml, tuple[Problem, ...]]
         ConfigurationError: the text breaks off (its syntax, or a limit), so that data would mislead.
 
     """
-    if len(text) > _LONGEST_TEXT:
-        raise _unreadable(file, 0, f"expected at most {_LONGEST_TEXT} characters, found {len(text)}")
-    builder = _Builder(file)
+    if len(text) > limits.octets:
+        raise _unreadable(file, 0, f"expected at most {limits.octets} characters, found {len(text)}")
+    builder = _Builder(file, limits.values)
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             builder.take(event)
@@ -271,8 +286,9 @@ class _Builder:
     aliases out without a bound, let the last of two equal keys win and follow tags.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, most_values: int) -> None:
         self._file = file
+        self._most_values = most_values
         self._problems: list[Problem] = []
         self._open: list[_Frame] = []
         self._anchors: dict[str, _Node | None] = {}
@@ -390,8 +406,10 @@ class _Builder:
             return
         frame = self._open[-1]
         frame.size += node.size
-        if sum(one.size for one in self._open) > _MOST_NODES:
-            self._stop(node.line, f"expected at most {_MOST_NODES} values, aliases written out, found more")
+        if sum(one.size for one in self._open) > self._most_values:
+            self._stop(
+                node.line, f"expected at most {self._most_values} values, aliases written out, found more"
+            )
         if not frame.is_mapping:
             frame.parts[len(frame.parts)] = node
         elif not frame.key_taken:

@@ -9,7 +9,7 @@ from authsvc.cli.main import app, configuration_path
 from authsvc.cli.output import ConfigOption, JsonOption, guarded, print_json
 from authsvc.config import read_settings
 from authsvc.store.declaration import export_declaration
-from directory_assistance.yaml_lines import load_yaml
+from directory_assistance.yaml_lines import DECLARATION_LIMITS, load_yaml
 
 __all__ = ["export"]
 
@@ -27,6 +27,6 @@ def export(
     with store_of(sql) as engine:
         text = export_declaration(engine, secondary=secondary)
     if as_json:
-        print_json(load_yaml(text, "export").data)
+        print_json(load_yaml(text, "export", limits=DECLARATION_LIMITS).data)
     else:
         sys.stdout.write(text)

@@ -47,7 +47,13 @@ from authsvc.store.records import (
 from directory_assistance.dn import MemberReference, Name, key_text
 from directory_assistance.entry import GroupType
 from directory_assistance.errors import CertificateSyntaxError, ConfigurationError, Problem, shorten
-from directory_assistance.yaml_lines import LoadedYaml, YamlPath, inspect_yaml, problems_from
+from directory_assistance.yaml_lines import (
+    DECLARATION_LIMITS,
+    LoadedYaml,
+    YamlPath,
+    inspect_yaml,
+    problems_from,
+)
 from directory_assistance.yaml_lines import read_text as read_text_file
 
 __all__ = [
@@ -210,7 +216,7 @@ def read_declaration(path: Path, *, now: datetime, secondary: bool = False) -> D
         ConfigurationError: every mistake of the file.
 
     """
-    text = read_text_file(path)
+    text = read_text_file(path, limits=DECLARATION_LIMITS)
     return read_declaration_text(text, file=str(path), folder=path.parent, now=now, secondary=secondary)
 
 
@@ -230,7 +236,7 @@ def read_declaration_text(
         ConfigurationError: every mistake of the text.
 
     """
-    loaded, problems = inspect_yaml(text, file)
+    loaded, problems = inspect_yaml(text, file, limits=DECLARATION_LIMITS)
     return _Reader(loaded, folder, now, problems, secondary=secondary).read()
 
 

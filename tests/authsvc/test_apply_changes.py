@@ -28,6 +28,7 @@ from authsvc.store.schema import open_reading, read_generation
 from directory_assistance.dn import read_name
 from directory_assistance.entry import GroupType
 from directory_assistance.errors import ConfigurationError
+from directory_assistance.yaml_lines import CONFIGURATION_LIMITS
 from tests.support.pki import small_world
 from tests.support.store import ACTOR, NOW, changing, database, group, open_store, person
 
@@ -576,3 +577,15 @@ def test_an_export_of_whatever_can_be_stored_changes_nothing(
         return
 
     assert Diff() == _plan(engine, _everything(engine), prune=True)
+
+
+def test_an_export_longer_than_a_configuration_may_be_is_read_again(tmp_path: Path) -> None:
+    """A directory of thousands exports more than 4 MiB: `apply` must take what `export` wrote."""
+    lines = "".join(
+        f"  - {{names: ['Person {number}/Example'], mail: {'m' * 500}@example.com}}\n"
+        for number in range(9000)
+    )
+    text = "people:\n" + lines
+    assert len(text) > CONFIGURATION_LIMITS.octets
+    declaration = read_declaration_text(text, file="people.yaml", folder=tmp_path, now=NOW)
+    assert len(declaration.people or ()) == 9000
