@@ -50,6 +50,7 @@ openapi: install     ## openapi.yaml anew, from the application
 	$(BIN)/authsvc openapi > openapi.yaml
 
 benchmark: install servers  ## the figures of benchmarks/, measured here and now
+	@.ci/install-packages wrk -- "command -v wrk"
 	$(BIN)/python benchmarks/auth.py
 
 clean:               ## what the other targets made
