@@ -749,6 +749,14 @@ def test_a_cap_gives_nothing_that_the_entry_did_not_give() -> None:
     assert CREATE in anonymous("Depositor", entry("Anonymous", "Editor")).privileges
 
 
+def test_a_cap_gives_nothing_that_the_level_before_it_never_has() -> None:
+    twice = (entry("Anonymous", "Reader"), entry("anonymous", "Depositor"))
+    found = resolve_access(
+        Database(name="x", maximum_internet_access=Level.DEPOSITOR, entries=twice), None, domains=DOMAINS
+    )
+    assert ("Depositor", {READ_PUBLIC}, set(), ("Anonymous", "anonymous")) == gave(found)
+
+
 def test_a_cap_of_no_access_leaves_no_role() -> None:
     found = anonymous("No Access", entry("Anonymous", "Editor", roles=("Buyer",)))
     assert ("No Access", {READ_PUBLIC, Privilege.WRITE_PUBLIC_DOCUMENTS}, set(), ("Anonymous",)) == gave(
@@ -812,10 +820,20 @@ def test_an_entry_stands_in_the_explanation_once_at_its_earliest_step() -> None:
     ]
 
 
-def test_an_entry_that_matches_by_two_memberships_names_both_sorted() -> None:
-    twice = [FOREIGN_PLAIN, SALES, group("Sales", via=("West Sales",))]
-    found = explain_access(database(entry("Sales")), member(*twice), domains=DOMAINS)
-    assert (SALES, group("Sales", via=("West Sales",)), FOREIGN_PLAIN) == found.matches[0].memberships
+def test_an_entry_that_matches_by_several_memberships_names_all_sorted_by_name_type_and_origin() -> None:
+    expected = (
+        group("Sales", type=GroupType.ACL),
+        SALES,
+        group("Sales", via=("East Sales",)),
+        group("Sales", via=("East Sales", "World Sales")),
+        group("Sales", via=("North Sales",)),
+        group("Sales", via=("South Sales",)),
+        group("Sales", via=("West Sales",)),
+        group("Sales", type=GroupType.SERVERS),
+        FOREIGN_PLAIN,
+    )
+    found = explain_access(database(entry("Sales")), member(*reversed(expected), SALES), domains=DOMAINS)
+    assert expected == found.matches[0].memberships
 
 
 def test_the_explanation_of_the_unauthenticated_says_what_the_cap_took() -> None:
@@ -828,10 +846,10 @@ def test_the_explanation_of_the_unauthenticated_says_what_the_cap_took() -> None
     ) == found.matches
 
 
-def test_names_that_differ_in_spelling_alone_are_sorted_by_their_spelling() -> None:
-    same = Database(name="x", entries=(entry("SALES"), entry("sales"), entry("Sales"), entry("Approvers")))
+def test_entries_are_sorted_as_names_and_then_by_spelling() -> None:
+    same = Database(name="x", entries=(entry("SALES"), entry("sales"), entry("Sales"), entry("approvers")))
     found = resolve_access(same, member(SALES, group("Approvers")), domains=DOMAINS)
-    assert found.entries == ("Approvers", "SALES", "Sales", "sales")
+    assert ("approvers", "SALES", "Sales", "sales") == found.entries
 
 
 # --- threats
@@ -941,7 +959,7 @@ DATABASES = st.builds(
 def test_effective_access_does_not_depend_on_any_order(
     any_database: Database,
     who: Identity | None,
-    primary_only: bool,  # noqa: FBT001 - drawn by hypothesis
+    primary_only: bool,
     chance: Random,
 ) -> None:
     shuffled = list(any_database.entries)
@@ -958,7 +976,7 @@ def test_effective_access_does_not_depend_on_any_order(
 def test_nobody_holds_what_the_level_never_has(
     any_database: Database,
     who: Identity | None,
-    primary_only: bool,  # noqa: FBT001 - drawn by hypothesis
+    primary_only: bool,
 ) -> None:
     found = resolve_access(any_database, who, domains=DOMAINS, primary_only=primary_only)
     assert found.privileges <= FIXED_PRIVILEGES[found.level] | OPTIONAL_PRIVILEGES[found.level]
