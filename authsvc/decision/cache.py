@@ -4,11 +4,14 @@ Invariants (semantics section 8):
 
 * A verdict is served only under the *epoch* it was made in. The epoch changes with every snapshot
   (configuration, trust, revocation, directories) and every write to the primary, so one comparison is the
-  whole invalidation.
-* A verdict is served only before its `valid_until`.
-* `Undecided` is never stored. Refusals live in a cache of their own, so that strangers with endless
-  certificates cannot push out the people who work here (threat T76): only certificates with a valid path
-  enter the large one.
+  whole invalidation. None is no epoch: nothing is served or stored under it.
+* A verdict is served only between the instant it was made at and its `valid_until`. The first bound matters
+  when the clock is set back: a verdict from the future would otherwise live longer than anybody allowed
+  (threat T30).
+* `Undecided` is never stored. Allows of certificates have a shelf of their own; everything that a stranger
+  can cause (refusals, anonymous access) is on another, so that endless certificates cannot push out the
+  people who work here (threat T76).
+* A question has one verdict at most: storing one forgets the other shelf's.
 
 Used by one event loop: no lock.
 """
@@ -18,11 +21,12 @@ from datetime import datetime
 
 from cachetools import LRUCache
 
-from authsvc.access.databases import Target
-from authsvc.decision.request import DecisionRequest
-from authsvc.decision.verdict import Allowed, Denied, Verdict
+from authsvc.access.databases import DatabaseTarget, Target
+from authsvc.decision.request import DecisionRequest, FrontEndPolicy
+from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
 from authsvc.presented.presentation import (
     NoCertificate,
+    Presentation,
     PresentedCertificate,
     RejectedByFrontEnd,
     UnreadableCertificate,
@@ -31,38 +35,61 @@ from authsvc.presented.presentation import (
 __all__ = ["CacheKey", "VerdictCache", "cache_key"]
 
 _VERIFIED_VERDICTS = 20_000
-"""Verdicts about certificates with a valid path, about 2 KB each: 40 MB at most."""
+"""Allows of certificates: the people who are at work at one time, a few databases each."""
 
 _OTHER_VERDICTS = 2_000
 """Verdicts about everything else: enough to make a stranger's retries cheap."""
 
-CacheKey = tuple[str, bytes, Target, bool | None, str]
-"""Front end, digest of everything presented, target (database and requirement), over TLS, https address."""
+_MOST_ROLES = 32
+"""Roles of a requirement above which a verdict is not kept: on some front ends strangers write them, and the
+memory of the cache is bounded by its keys."""
+
+_PresentedKey = tuple[str, bytes | str]
+"""The kind of a presentation, and what tells two of a kind apart."""
+
+CacheKey = tuple[FrontEndPolicy, _PresentedKey, Target, bool | None, str]
+"""Front end, everything presented, target (database and requirement), over TLS, https address."""
 
 
 def cache_key(request: DecisionRequest) -> CacheKey:
     """Return the key of a request: structured, over full digests, so that no two questions share one (threat T71)."""
-    match request.presentation:
+    return (
+        request.front_end,
+        _presented_key(request.presentation),
+        request.target,
+        request.over_tls,
+        request.https_url,
+    )
+
+
+def _presented_key(presentation: Presentation) -> _PresentedKey:
+    match presentation:
         case PresentedCertificate(digest=digest):
-            presented = digest
+            return "certificate", digest
         case NoCertificate():
-            presented = b"none"
+            return "none", ""
         case UnreadableCertificate(problem=problem):
-            presented = b"unreadable:" + problem.encode("utf-8", "surrogatepass")
+            return "unreadable", problem
         case RejectedByFrontEnd(problem=problem):
-            presented = b"rejected:" + problem.encode("utf-8", "surrogatepass")
-    return (request.front_end.name, presented, request.target, request.over_tls, request.https_url)
+            return "rejected", problem
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
     verdict: Verdict
     epoch: object
+    decided_at: datetime
     valid_until: datetime
 
 
 class VerdictCache:
-    """Verdicts by question, each bound to its epoch and its end."""
+    """Verdicts by question, each bound to its epoch, its beginning and its end.
+
+    Args:
+        verified: how many allows of certificates are kept.
+        other: how many other verdicts are kept.
+
+    """
 
     __slots__ = ("_other", "_verified")
 
@@ -71,21 +98,32 @@ class VerdictCache:
         self._verified: LRUCache[CacheKey, _Stored] = LRUCache(maxsize=verified)
         self._other: LRUCache[CacheKey, _Stored] = LRUCache(maxsize=other)
 
-    def find(self, key: CacheKey, *, epoch: object, now: datetime) -> Verdict | None:
-        """Return the stored verdict if it was made in this very epoch and has not ended; None means: decide."""
-        stored = self._verified.get(key) or self._other.get(key)
-        if stored is None or stored.epoch != epoch or now >= stored.valid_until:
+    def find(self, key: CacheKey, *, epoch: object | None, now: datetime) -> Verdict | None:
+        """Return the stored verdict if it was made in this very epoch and still stands; None means: decide."""
+        if epoch is None:
             return None
-        return stored.verdict
+        for shelf in (self._verified, self._other):
+            stored = shelf.get(key)
+            if stored is None:
+                continue
+            if stored.epoch == epoch and stored.decided_at <= now < stored.valid_until:
+                return stored.verdict
+            del shelf[key]
+        return None
 
-    def store(self, key: CacheKey, verdict: Verdict, *, epoch: object) -> None:
-        """Store a verdict made in `epoch`; an undecided one is not stored."""
+    def store(self, key: CacheKey, verdict: Verdict, *, epoch: object | None, decided_at: datetime) -> None:
+        """Store a verdict made in `epoch` at `decided_at`; an undecided one, or one without epoch, is not stored."""
         match verdict:
-            case Allowed(certificate=certificate) | Denied(certificate=certificate):
-                shelf = self._other if certificate is None else self._verified
-                shelf[key] = _Stored(verdict, epoch, verdict.valid_until)
-            case _:
+            case Allowed(certificate=certificate) if certificate is not None:
+                shelf, other = self._verified, self._other
+            case Allowed() | Denied():
+                shelf, other = self._other, self._verified
+            case Undecided():
                 return
+        if epoch is None or _is_bulky(key[2]):
+            return
+        other.pop(key, None)
+        shelf[key] = _Stored(verdict, epoch, decided_at, verdict.valid_until)
 
     def clear(self) -> int:
         """Forget everything; return how many verdicts there were."""
@@ -93,3 +131,8 @@ class VerdictCache:
         self._verified.clear()
         self._other.clear()
         return count
+
+
+def _is_bulky(target: Target) -> bool:
+    """Whether a target is too large to be kept; every other part of a key has a limit where it is read."""
+    return isinstance(target, DatabaseTarget) and len(target.requirement.roles) > _MOST_ROLES
