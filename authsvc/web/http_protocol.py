@@ -7,6 +7,10 @@ What is added to uvicorn (the tests hold each point against the real server):
   thrown
   away, so that the caller can see its answer; then the listener's `oversized` application gets what was kept
   of it, and the connection ends (threat T9);
+* what is neither head nor body (chunk extensions, a trailer) is limited in bytes, and a body that nobody reads
+  in time;
+* a `#` in the request target stays where it is, so that `access/paths.py` refuses it: the parser would cut it
+  off, and the web server has not;
 * fields of a chunked body's trailer never become header fields: uvicorn would append them to the fields that
   the application reads, past every proxy that removes a forged header;
 * what is no HTTP is answered by a problem document with a request id, as everything else.
@@ -20,7 +24,7 @@ from ssl import SSLObject
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from authsvc.presented.registry import HandshakeCertificates
@@ -45,8 +49,13 @@ MOST_HEADER_LINES: Final = 256
 _DRAINED_BYTES: Final = 8_388_608
 """Bytes of an oversized head that are thrown away in wait for its end, before the connection is cut."""
 
+_LARGEST_FRAMING_BYTES: Final = 65_536
+"""Bytes of chunk extensions or of a trailer without a byte of body between them: the parser copies all of a
+trailer field with each piece that arrives, so an endless one would stop the event loop."""
+
 _HEAD_SECONDS: Final = 20.0
-"""How long a request head may take to arrive: slow senders must not hold connections for ever."""
+"""How long a request head may take to arrive, or the rest of a body that was answered unread: slow senders must
+not hold connections for ever."""
 
 _HEAD_END: Final = b"\r\n\r\n"
 
@@ -111,6 +120,7 @@ class ListenerProtocol(HttpToolsProtocol):
         self._reading_head = True
         self._head_bytes = 0
         self._head_tail = b""
+        self._framing_bytes = 0
         self._oversized = False
         self._draining = False
         self._drained = False
@@ -139,7 +149,12 @@ class ListenerProtocol(HttpToolsProtocol):
                 return
             self._head_bytes += len(data)
             self._head_tail = data[-3:]
+        else:
+            self._framing_bytes += len(data)
         super().data_received(data)
+        if self._framing_bytes > _LARGEST_FRAMING_BYTES:
+            self.transport.abort()
+        self._arm_idle_timer()
 
     def on_message_begin(self) -> None:
         """Begin a request head."""
@@ -163,11 +178,20 @@ class ListenerProtocol(HttpToolsProtocol):
             self.scope["state"][STATE_OVERSIZED] = True
             self.app = self._listener_config.oversized  # for good: the connection ends with this answer
         super().on_headers_complete()
+        if b"#" in self.url:
+            self.scope["raw_path"], _, self.scope["query_string"] = self.url.partition(b"?")
         if self._oversized:
             self.cycle.keep_alive = False
 
+    def on_body(self, body: bytes) -> None:
+        """Hand on a piece of a body."""
+        self._framing_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Expect the next request head."""
+        self._disarm_head_timer()  # of the rest of a body that was answered unread
+        self._framing_bytes = 0
         self._reading_head = True
         self._head_bytes = 0
         self._head_tail = b""
@@ -223,6 +247,19 @@ class ListenerProtocol(HttpToolsProtocol):
     def _arm_head_timer(self) -> None:
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(_HEAD_SECONDS, self._cut_slow_head)
+
+    def _arm_idle_timer(self) -> None:
+        """Let a clock run after bytes that begin no request: uvicorn stops its own at any byte."""
+        cycle: RequestResponseCycle | None = (
+            self.cycle
+        )  # None before the first request, other than its type says
+        if cycle is None or not cycle.response_complete or self.transport.is_closing():
+            return  # a head is on its way, or an answer
+        if not self._reading_head:
+            self._arm_head_timer()
+        elif self._head_timer is None and self.timeout_keep_alive_task is None:
+            seconds = self.timeout_keep_alive
+            self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def _disarm_head_timer(self) -> None:
         if self._head_timer is not None:
