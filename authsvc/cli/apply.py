@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 from sqlalchemy import Engine
 
 from authsvc.cli.main import app, configuration_path
@@ -16,21 +17,23 @@ from authsvc.cli.output import (
     Exit,
     JsonOption,
     console,
+    counted,
+    errors,
     fail,
     guarded,
     print_json,
     print_problems,
+    visible,
 )
 from authsvc.config import Settings, read_settings
-from authsvc.decision.ports import StoreFault
 from authsvc.store.declaration import (
+    Diff,
     apply_changes,
     diff_document,
     plan_changes,
     read_declaration,
     render_diff,
 )
-from authsvc.store.errors import ChangeRefused, SchemaRefused
 from authsvc.store.migrate import migrate
 from authsvc.store.schema import open_engine
 from directory_assistance.dn import prepare
@@ -42,7 +45,7 @@ _COLOURS = {"+": "green", "-": "red", "~": "yellow", "=": "dim"}
 
 DirectoryOption = Annotated[
     str | None,
-    typer.Option("--directory", metavar="DOMAIN", help="a secondary sql directory; default the primary"),
+    typer.Option("--directory", metavar="DOMAIN", help="A secondary sql directory; default the primary."),
 ]
 
 
@@ -50,20 +53,22 @@ DirectoryOption = Annotated[
 @guarded
 def apply(  # noqa: PLR0913 - the options of the contract
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="a declarative document (YAML)")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A declarative document (YAML): people, groups, databases.")
+    ],
     config: ConfigOption = None,
     directory: DirectoryOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="show what would change, change nothing")
+        bool, typer.Option("--dry-run", help="Show what would change, change nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask before deleting or reducing")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="delete what the document does not name")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting or reducing.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete what the document does not name.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make people, groups and databases what a document says; show the difference first.
 
-    Nothing that the document does not name is deleted without --prune. Exit code 0: done, or nothing to do;
-    1: refused.
+    Nothing that the document does not name is deleted without --prune; where something would be deleted or
+    reduced, it asks. Exit code 0: done, or nothing to do; 1: refused.
     """
     settings = read_settings(configuration_path(context, config))
     sql, secondary = writable_directory(settings, directory)
@@ -72,24 +77,44 @@ def apply(  # noqa: PLR0913 - the options of the contract
     print_problems(declaration.warnings)
     with store_of(sql) as engine:
         diff = plan_changes(engine, declaration, prune=prune)
-        if as_json:
-            print_json(diff_document(diff))
-        else:
-            for line in render_diff(diff):
-                console.print(line, style=_COLOURS[line[0]], markup=False)
-        if diff.is_empty or dry_run:
-            if not as_json:
-                console.print("nothing to change" if diff.is_empty else "nothing was changed (--dry-run)")
-            return
-        if (
-            diff.needs_confirmation
-            and not yes
-            and not typer.confirm("something is deleted or reduced: go on?")
-        ):
-            raise fail("nothing was changed", Exit.NO)
-        apply_changes(engine, diff, actor=local_actor(), now=now)
         if not as_json:
-            console.print(f"[green]applied[/] {len(diff.differences)} changes to {sql.shown}")
+            _print_diff(diff)
+        refused = "" if dry_run else _why_not(diff, yes=yes, ask=not as_json)
+        applied = not (diff.is_empty or dry_run or refused)
+        if applied:
+            apply_changes(engine, diff, actor=local_actor(), now=now)
+    if as_json:
+        print_json({**diff_document(diff), "applied": applied})
+    elif diff.is_empty:
+        console.print("nothing to change")
+    elif dry_run:
+        console.print("nothing was changed (--dry-run)")
+    elif applied:
+        told = Text.assemble(
+            ("applied", "green"), f" {counted(len(diff.differences), 'change', 'changes')} to "
+        )
+        console.print(told.append(visible(sql.shown)))
+    if refused:
+        raise fail(f"nothing was changed: {refused}", Exit.NO)
+
+
+def _print_diff(diff: Diff) -> None:
+    for line in render_diff(diff):
+        console.print(Text(visible(line), style=_COLOURS[line[0]]))
+
+
+def _why_not(diff: Diff, *, yes: bool, ask: bool) -> str:
+    """Return why changes are not made, empty if they are: only a deletion or a reduction needs a yes."""
+    if yes or not diff.needs_confirmation:
+        return ""
+    if not ask:
+        return "something is deleted or reduced, which needs --yes"
+    try:
+        agreed = typer.confirm("something is deleted or reduced: go on?", err=True)
+    except typer.Abort:  # nobody there to ask
+        errors.print()
+        return "something is deleted or reduced, which needs an answer or --yes"
+    return "" if agreed else "you said no"
 
 
 def writable_directory(settings: Settings, domain: str | None) -> tuple[SqlSettings, bool]:
@@ -112,20 +137,17 @@ def writable_directory(settings: Settings, domain: str | None) -> tuple[SqlSetti
 
 @contextmanager
 def store_of(sql: SqlSettings) -> Iterator[Engine]:
-    """Open the database of a directory, created or migrated; faults and refusals end the command.
+    """Open the database of a directory, created or migrated.
 
     Raises:
-        typer.Exit: the store does not answer (3), or refuses (1).
+        StoreFault: it does not answer.
+        SchemaRefused: it holds something that is not ours, or of a later version.
 
     """
     engine = open_engine(sql.url)
     try:
         migrate(engine)
         yield engine
-    except StoreFault as fault:
-        raise fail(str(fault), Exit.UNDECIDED) from fault
-    except (ChangeRefused, SchemaRefused) as refusal:
-        raise fail(str(refusal), Exit.NO) from refusal
     finally:
         engine.dispose()
 

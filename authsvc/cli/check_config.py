@@ -1,9 +1,20 @@
 """`authsvc check-config`: every problem of both files at once, and every naming rule in six parts."""
 
 import typer
+from rich.text import Text
 
 from authsvc.cli.main import app, configuration_path
-from authsvc.cli.output import ConfigOption, Exit, JsonOption, console, guarded, print_json, print_problems
+from authsvc.cli.output import (
+    ConfigOption,
+    Exit,
+    JsonOption,
+    console,
+    counted,
+    guarded,
+    print_json,
+    print_problems,
+    visible,
+)
 from authsvc.config import check_configuration
 from directory_assistance.naming import render_rule
 
@@ -13,9 +24,9 @@ __all__ = ["check_config"]
 @app.command("check-config")
 @guarded
 def check_config(context: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Check authsvc.yaml and directory-assistance.yaml; needs no database and opens no connection.
+    """Tell every mistake of authsvc.yaml and directory-assistance.yaml, and print every rule in six parts.
 
-    Exit code 0: usable, warnings or not; 2: errors.
+    It needs no database and opens no connection. Exit code 0: usable, warnings or not; 2: errors.
     """
     path = configuration_path(context, config)
     checked = check_configuration(path)
@@ -35,7 +46,15 @@ def check_config(context: typer.Context, config: ConfigOption = None, as_json: J
                     }
                     for problem in checked.problems
                 ],
-                "rules": [{"domain": domain, "rule": render_rule(rule)} for domain, rule in checked.rules],
+                "rules": [
+                    {
+                        "domain": domain,
+                        "rule": render_rule(rule),
+                        "trusted": rule.trusted,
+                        "enabled": rule.enabled,
+                    }
+                    for domain, rule in checked.rules
+                ],
             }
         )
     else:
@@ -43,10 +62,9 @@ def check_config(context: typer.Context, config: ConfigOption = None, as_json: J
         for domain, rule in checked.rules:
             state = "trusted" if rule.trusted else "not trusted"
             off = "" if rule.enabled else ", disabled"
-            console.print(f"{domain}: {render_rule(rule)} ({state}{off})", markup=False)
-        warnings = len(checked.problems) - len(mistakes)
-        verdict = f"[red]{len(mistakes)} errors[/]" if mistakes else "[green]usable[/]"
-        console.print(f"{verdict}, {warnings} warnings: ", end="")
-        console.print(str(path), markup=False)
+            console.print(Text(visible(f"{domain}: {render_rule(rule)} ({state}{off})")))
+        verdict = (counted(len(mistakes), "error", "errors"), "red") if mistakes else ("usable", "green")
+        warnings = counted(len(checked.problems) - len(mistakes), "warning", "warnings")
+        console.print(Text.assemble(verdict, f", {warnings}: {visible(str(path))}"))
     if mistakes:
         raise typer.Exit(Exit.USAGE)

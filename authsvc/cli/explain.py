@@ -1,34 +1,36 @@
 """`authsvc explain`: one decision, step by step, and what would change it."""
 
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from authsvc.access.acl import EffectiveAccess
 from authsvc.access.databases import IdentityTarget, Target, target_of_words
 from authsvc.cli.main import app, configuration_path
-from authsvc.cli.output import ConfigOption, Exit, JsonOption, console, fail, guarded, print_json
+from authsvc.cli.output import ConfigOption, Exit, JsonOption, console, fail, guarded, print_json, visible
 from authsvc.config import read_settings
 from authsvc.decision.advice import advise
-from authsvc.decision.ports import StoreFault
 from authsvc.decision.request import DecisionRequest, FrontEndPolicy
 from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
 from authsvc.operations.service import API_NAME, Service
 from authsvc.presented.body import read_certificate_file
 from authsvc.presented.presentation import NoCertificate, Presentation
-from authsvc.store.errors import SchemaRefused
-from authsvc.trust.anchors import TrustMaterialError
+from authsvc.trust.path import VerifiedCertificate
 from authsvc.web.api.documents import write_verdict
-from directory_assistance.dn import render_name
+from directory_assistance.dn import render_ldap, render_name
 from directory_assistance.entry import Identity
+from directory_assistance.trace import TraceLine
 
 __all__ = ["explain"]
 
 _COLOURS = {"allowed": "green", "denied": "red", "undecided": "yellow"}
 _NONE = "none"
+
+_LABEL_WIDTH = 12
+"""Columns of the labels on the left: the longest step has ten letters."""
 
 
 @app.command()
@@ -36,15 +38,35 @@ _NONE = "none"
 def explain(  # noqa: PLR0913 - the options of the contract
     context: typer.Context,
     certificate: Annotated[
-        Path, typer.Argument(metavar="CERT", help="PEM or DER; `none` for a request without one")
+        Path,
+        typer.Argument(
+            metavar="CERT", help="A certificate file, PEM or DER; `none` for a request without one."
+        ),
     ],
     config: ConfigOption = None,
-    database: Annotated[str | None, typer.Option(help="without one, the identity alone is explained")] = None,
-    level: Annotated[str | None, typer.Option(help="required level; default reader")] = None,
-    privilege: Annotated[list[str] | None, typer.Option(help="required privilege, may repeat")] = None,
-    role: Annotated[list[str] | None, typer.Option(help="required role, may repeat")] = None,
+    database: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Without one, the identity alone is explained.")
+    ] = None,
+    level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="Required level; default Reader.")
+    ] = None,
+    privilege: Annotated[
+        list[str] | None, typer.Option(metavar="PRIVILEGE", help="Required privilege; may repeat.")
+    ] = None,
+    role: Annotated[list[str] | None, typer.Option(metavar="ROLE", help="Required role; may repeat.")] = None,
     front_end: Annotated[
-        str | None, typer.Option("--front-end", help="whose anchors and grace count")
+        str | None,
+        typer.Option(
+            "--front-end",
+            metavar="NAME",
+            help="Whose anchors and grace count, and whether Anonymous is allowed; default: those of the API.",
+        ),
+    ] = None,
+    tls: Annotated[
+        bool | None,
+        typer.Option(
+            "--tls/--no-tls", help="Whether the client came over TLS; default: if it has a certificate."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,13 +83,12 @@ def explain(  # noqa: PLR0913 - the options of the contract
         target = target_of_words(database=database, level=level, privileges=privilege or (), roles=role or ())
     elif level or privilege or role:
         raise fail("expected --database beside a requirement")
-    try:
-        service = Service.open(settings)
-    except (StoreFault, SchemaRefused, TrustMaterialError) as error:
-        raise fail(str(error), Exit.UNDECIDED) from error
+    service = Service.open(settings)
     try:
         policy = _policy(service, front_end)
-        verdict = service.explain(DecisionRequest(presentation=presentation, front_end=policy, target=target))
+        verdict = service.explain(
+            DecisionRequest(presentation=presentation, front_end=policy, target=target, over_tls=tls)
+        )
         if as_json:
             document = write_verdict(
                 verdict,
@@ -91,69 +112,80 @@ def _policy(service: Service, front_end: str | None) -> FrontEndPolicy:
         return FrontEndPolicy(name=API_NAME)
     policy = service.policies.get(front_end)
     if policy is None:
-        raise fail(f"expected a front end ({', '.join(sorted(service.policies))}), found `{front_end}`")
+        known = ", ".join(f"`{name}`" for name in sorted(service.policies)) or "there is none"
+        raise fail(f"expected a front end ({known}), found `{front_end}`")
     return policy
 
 
 def _print(verdict: Verdict) -> None:
+    """Print the verdict with what it rests on, the trace, and last what would change it."""
     word = {Allowed: "allowed", Denied: "denied", Undecided: "undecided"}[type(verdict)]
-    colour = _COLOURS[word]
-    console.print(f"[bold {colour}]{word}[/]: [bold]{verdict.reason.value}[/] ({verdict.reason.status})")
-    match verdict:
-        case Allowed(identity=identity, access=access):
-            if identity is not None:
-                _print_identity(identity)
-            if access is not None:
-                entries = ", ".join(access.entries) or "-"
-                console.print(
-                    f"  access    {escape(access.database)}: {access.level.label}, by {escape(entries)}"
-                )
-                console.print(f"  may       {', '.join(sorted(access.privileges)) or '-'}")
-                console.print(f"  roles     {escape(', '.join(sorted(access.roles)) or '-')}")
-        case Denied(identity=identity, step=step, detail=detail):
-            console.print(f"  step      {step}")
-            console.print(f"  because   {escape(detail)}")
-            if identity is not None:
-                _print_identity(identity)
-        case Undecided(step=step, detail=detail):
-            console.print(f"  step      {step}")
-            console.print(f"  because   {escape(detail)}")
+    reason = f"{verdict.reason.value} ({verdict.reason.status})"
+    console.print(Text.assemble((word, f"bold {_COLOURS[word]}"), ": ", (reason, "bold")))
+    if not isinstance(verdict, Allowed):
+        _print_line("step", verdict.step)
+        _print_line("because", verdict.detail)
+    if verdict.certificate is not None:
+        _print_certificate(verdict.certificate)
     if not isinstance(verdict, Undecided):
+        if verdict.identity is not None:
+            _print_identity(verdict.identity)
+        if verdict.access is not None:
+            _print_access(verdict.access)
         for note in verdict.notes:
-            console.print(f"  [yellow]note[/]      {escape(note)}")
+            _print_line("note", note, style="yellow")
     _print_trace(verdict)
     advice = advise(verdict)
     if advice:
         console.print()
-        console.print(f"[bold]To change this:[/] {escape(advice)}")
+        console.print(Text.assemble(("To change this:", "bold"), f" {visible(advice)}"))
+
+
+def _print_line(label: str, text: str, *, style: str = "", end: str = "") -> None:
+    """Print `  label       text`; on a terminal longer texts are folded under their beginning."""
+    indent = " " * (2 + _LABEL_WIDTH)
+    words = visible(text)
+    folded = [words]
+    if console.is_terminal:
+        folded = textwrap.wrap(words, max(20, console.width - len(indent) - len(end) - 1)) or [""]
+    line = Text.assemble(("  " + label.ljust(_LABEL_WIDTH), style or "dim"))
+    line.append(f"\n{indent}".join(folded)).append(end, "dim")
+    console.print(line)
 
 
 def _print_trace(verdict: Verdict) -> None:
+    lines: list[TraceLine] = list(verdict.trace)
+    if not isinstance(verdict, Allowed) and lines and lines[-1].subject == verdict.reason.value:
+        lines.pop()  # it says again what stands above
+    if not lines:
+        return
     console.print()
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    for heading in ("step", "looked at", "found", "ms"):
-        table.add_column(heading, style="dim" if heading in {"step", "ms"} else None, overflow="fold")
-    for line in verdict.trace:
-        milliseconds = "" if line.milliseconds is None else f"{line.milliseconds:.1f}"
-        table.add_row(line.step, escape(line.subject), escape(line.result), milliseconds)
-    console.print(table)
+    for line in lines:
+        end = "" if line.milliseconds is None else f"  {line.milliseconds:.1f} ms"
+        _print_line(line.step, f"{line.subject} → {line.result}", end=end)
+
+
+def _print_certificate(certificate: VerifiedCertificate) -> None:
+    names = certificate.names
+    _print_line(
+        "certificate",
+        f"{render_ldap(names.subject)}, sha256 {names.sha256.hex()[:16]}…, by anchor {certificate.anchor_id}",
+    )
 
 
 def _print_access(access: EffectiveAccess) -> None:
-    entries = ", ".join(access.entries) or "-"
-    console.print(f"  access    {escape(access.database)}: {access.level.label}, by {escape(entries)}")
-    console.print(f"  may       {', '.join(sorted(access.privileges)) or '-'}")
-    console.print(f"  roles     {escape(', '.join(sorted(access.roles)) or '-')}")
+    entries = f", by {', '.join(access.entries)}" if access.entries else ""
+    _print_line("access", f"{access.database}: {access.level.label}{entries} ({access.decided_by.value})")
+    _print_line("privileges", ", ".join(sorted(access.privileges)) or "-")
+    _print_line("roles", ", ".join(sorted(access.roles)) or "-")
 
 
 def _print_identity(identity: Identity) -> None:
-    where = "the primary directory" if identity.primary else f"domain {identity.domain}"
-    console.print(f"  identity  {escape(render_name(identity.name))}, of {escape(where)}")
-    console.print(
-        f"  found     by {identity.found_by}, bound by {identity.bound_by} ({identity.strength.value})"
-    )
+    where = "the primary directory" if identity.primary else "domain"
+    _print_line("identity", f"{render_name(identity.name)}, of {where} {identity.domain}")
+    _print_line("found", f"by {identity.found_by}, bound by {identity.bound_by} ({identity.strength.value})")
     groups = ", ".join(
-        group.qualified_name + (f" (through {' → '.join(group.via)})" if group.via else "")
+        group.qualified_name + (f" (through {', '.join(group.via)})" if group.via else "")
         for group in identity.groups
     )
-    console.print(f"  groups    {escape(groups or '-')}")
+    _print_line("groups", groups or "-")

@@ -22,7 +22,7 @@ def export(
     directory: DirectoryOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print people, groups and databases as one declarative document; `apply` of it changes nothing."""
+    """Print people, groups and databases as the document that `apply` reads; to apply it changes nothing."""
     sql, secondary = writable_directory(read_settings(configuration_path(context, config)), directory)
     with store_of(sql) as engine:
         text = export_declaration(engine, secondary=secondary)

@@ -1,14 +1,26 @@
 """`authsvc init`: a configuration to begin with, a database, a development CA and the bootstrap token."""
 
-from datetime import UTC, datetime
+import shlex
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from authsvc.cli.apply import local_actor, store_of
 from authsvc.cli.main import app, configuration_path
-from authsvc.cli.output import ConfigOption, console, fail, guarded
+from authsvc.cli.output import (
+    ConfigOption,
+    JsonOption,
+    command_line,
+    console,
+    fail,
+    guarded,
+    place,
+    print_json,
+    visible,
+)
 from authsvc.config import read_settings
 from authsvc.sample_world.pki import Authority
 from authsvc.store.bootstrap import create_token
@@ -60,7 +72,22 @@ databases:
       - {name: "First Person/Example", type: person, level: Manager, roles: [Auditor]}
 """
 
-_FOLDERS = ("certificates", "run", "secrets", "tls", "trust", "var")
+_FILES = {
+    "authsvc.yaml": _AUTHSVC_YAML,
+    "directory-assistance.yaml": _DIRECTORY_ASSISTANCE_YAML,
+    "people.yaml": _PEOPLE_YAML,
+}
+_FOLDERS = {
+    "certificates": 0o755,
+    "run": 0o750,  # its sockets admit whoever may enter: the web server's group
+    "secrets": 0o700,
+    "tls": 0o755,
+    "trust": 0o755,
+    "var": 0o750,  # people, ACLs and the audit file
+}
+_LIST_LIFE = timedelta(days=365)
+"""How long the development CA's revocation list lasts: nobody makes the next one, so as long as its certificates."""
+
 _TOKEN = Path("secrets/bootstrap.token")
 
 
@@ -68,50 +95,76 @@ _TOKEN = Path("secrets/bootstrap.token")
 @guarded
 def init(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where to write; default here")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; default here.")] = Path(),
     config: ConfigOption = None,
-    token: Annotated[bool, typer.Option("--token", help="only make a new bootstrap token")] = False,
+    token: Annotated[
+        bool, typer.Option("--token", help="Only make a new bootstrap token, for the configuration in use.")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write a configuration to begin with; nothing that exists is overwritten."""
+    """Write a configuration to begin with, a database, a development CA and a bootstrap token.
+
+    Nothing that exists is overwritten. Exit code 2: something is in the way.
+    """
     if token:
-        _make_token(configuration_path(context, config))
+        _tell_token(_make_token(configuration_path(context, config)), as_json=as_json)
         return
-    path = folder / "authsvc.yaml"
-    present = [
-        name
-        for name in ("authsvc.yaml", "directory-assistance.yaml", "people.yaml")
-        if (folder / name).exists()
-    ]
+    present = [name for name in (*_FILES, *_FOLDERS) if (folder / name).exists()]
     if present:
         raise fail(f"`{folder / present[0]}` exists already: nothing was written")
-    for name in _FOLDERS:
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "secrets").chmod(0o700)
-    (folder / "run").chmod(0o750)
+    for name, mode in _FOLDERS.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name).chmod(mode)
     _write_development_ca(folder, datetime.now(UTC))
-    path.write_text(_AUTHSVC_YAML)
-    (folder / "directory-assistance.yaml").write_text(_DIRECTORY_ASSISTANCE_YAML)
-    (folder / "people.yaml").write_text(_PEOPLE_YAML)
-    _make_token(path)
-    console.print(f"[green]written[/] to {folder.resolve()}; next:")
-    console.print(f"  authsvc --config {path} apply {folder / 'people.yaml'}")
-    console.print(f"  authsvc --config {path} serve")
-    certificate = folder / "certificates" / "first-person"
-    console.print(
-        f"  curl -i --cacert {folder / 'tls' / 'ca.pem'} --cert {certificate}.pem --key {certificate}.key "
-        "'https://localhost:9443/auth?database=wiki'"
+    for name, text in _FILES.items():
+        _write(folder / name, text)
+    path = place(folder) / "authsvc.yaml"
+    token_file = _make_token(path)
+    commands = _commands(place(folder))
+    if as_json:
+        print_json(
+            {"configuration": str(path), "bootstrap_token_file": str(token_file), "next": list(commands)}
+        )
+        return
+    console.print(Text.assemble(("written", "green"), f" to {visible(str(folder.absolute()))}"))
+    _tell_token(token_file, as_json=False)
+    console.print("next:")
+    for command in commands:
+        console.print(Text.assemble("  ", (visible(command), "cyan")))
+
+
+def _commands(folder: Path) -> tuple[str, ...]:
+    """Return what to do next, each on one line: fill the directory, serve, ask."""
+    configuration = ("--config", str(folder / "authsvc.yaml"))
+    certificate = str(folder / "certificates" / "first-person")
+    curl = [
+        *("curl", "-s", "-i", "--cacert", str(folder / "tls" / "ca.pem")),
+        *("--cert", f"{certificate}.pem", "--key", f"{certificate}.key"),
+        "https://localhost:9443/auth?database=wiki",
+    ]
+    return (
+        command_line(*configuration, "apply", str(folder / "people.yaml")),
+        command_line(*configuration, "serve"),
+        shlex.join(curl),
     )
 
 
-def _make_token(configuration: Path) -> None:
+def _make_token(configuration: Path) -> Path:
+    """Make a bootstrap token; return the file that holds it."""
     settings = read_settings(configuration)
-    file = settings.folder / _TOKEN
+    file = place(settings.folder) / _TOKEN
     file.parent.mkdir(mode=0o700, exist_ok=True)
     with store_of(settings.directory_assistance.primary.directory) as engine:
         create_token(engine, file, actor=local_actor(), now=datetime.now(UTC))
-    console.print(
-        f"[green]bootstrap token[/] in {file}; it works until a certificate with Manager access is used"
-    )
+    return file
+
+
+def _tell_token(file: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"bootstrap_token_file": str(file)})
+    else:
+        told = Text.assemble(("bootstrap token", "green"), f" in {visible(str(file))}")
+        console.print(told.append("; it works until a certificate with Manager access is used"))
 
 
 def _write_development_ca(folder: Path, now: datetime) -> None:
@@ -120,7 +173,7 @@ def _write_development_ca(folder: Path, now: datetime) -> None:
     person = authority.issue("CN=First Person,O=Example")
     _write(folder / "trust" / "development-ca.pem", authority.pem)
     _write_secret(folder / "secrets" / "development-ca.key", authority.key_pem)
-    _write(folder / "trust" / "development-ca.crl", authority.crl().pem)
+    _write(folder / "trust" / "development-ca.crl", authority.crl(next_update=now + _LIST_LIFE).pem)
     _write(folder / "tls" / "ca.pem", authority.pem)
     _write(folder / "tls" / "server.pem", server.bundle_pem)
     _write_secret(folder / "tls" / "server.key", server.key_pem)
@@ -129,7 +182,7 @@ def _write_development_ca(folder: Path, now: datetime) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    with path.open("x", encoding="ascii") as stream:
+    with path.open("x", encoding="utf-8") as stream:
         stream.write(text)
 
 

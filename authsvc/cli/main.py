@@ -1,13 +1,17 @@
 """The command line `authsvc`: puts the commands together; each stands in a file of its own."""
 
 import os
+from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from authsvc.cli.output import ConfigOption
+from authsvc.cli.output import ConfigOption, fail
 
-__all__ = ["app", "configuration_path", "main"]
+__all__ = ["app", "configuration_path", "main", "register_commands"]
+
+_DEFAULT = Path("authsvc.yaml")
 
 app = typer.Typer(
     name="authsvc",
@@ -19,25 +23,51 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands over the option's value
+    if wanted:
+        typer.echo(f"authsvc {version('authsvc')}")
+        raise typer.Exit
+
+
 @app.callback()
-def options(context: typer.Context, config: ConfigOption = None) -> None:
-    """Turns a TLS client certificate into a decision: who is this, and what may they do?"""
+def options(
+    context: typer.Context,
+    config: ConfigOption = None,
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Turns a TLS client certificate into a decision: who is this, and what may they do?
+
+    Exit codes: 0 yes, 1 no, 2 usage or configuration, 3 undecided.
+    """
+    assert not show_version  # its callback has ended the command
     context.obj = config
 
 
 def configuration_path(context: typer.Context, config: Path | None) -> Path:
-    """Return which authsvc.yaml is meant: the command's own option, the global one, the environment, the default."""
+    """Return which authsvc.yaml is meant: the command's own option, the global one, the environment, the default.
+
+    Raises:
+        typer.Exit: none is named, and there is none here.
+
+    """
     named = config or context.obj
     if isinstance(named, Path):
         return named
-    return Path(os.environ.get("AUTHSVC_CONFIG", "authsvc.yaml"))
+    path = Path(os.environ.get("AUTHSVC_CONFIG") or _DEFAULT)
+    if path == _DEFAULT and not path.exists():
+        raise fail(
+            f"no `{_DEFAULT}` here: name one by --config or AUTHSVC_CONFIG, or let `authsvc init` write one"
+        )
+    return path
 
 
-def main() -> None:
-    """Run the command line."""
-    # Each command's file registers itself; imported here so that `authsvc --help` stays quick to read, not to
-    # load.
-    from authsvc.cli import (  # noqa: PLC0415 - registering needs `app`
+def register_commands() -> typer.Typer:
+    """Return the command line with every command; each file registers its own when it is imported."""
+    # NOTE: here and not above, because each of them imports `app` from this file.
+    from authsvc.cli import (  # noqa: PLC0415 - see above
         apply,
         check_config,
         demo,
@@ -49,4 +79,9 @@ def main() -> None:
     )
 
     assert all((apply, check_config, demo, explain, export, init, openapi, serve))
-    app(prog_name="authsvc")
+    return app
+
+
+def main() -> None:
+    """Run the command line."""
+    register_commands()(prog_name="authsvc")

@@ -5,13 +5,14 @@ import sys
 import yaml
 
 from authsvc.cli.main import app
-from authsvc.cli.output import JsonOption, print_json
+from authsvc.cli.output import JsonOption, guarded, print_json
 from authsvc.web.app import create_app
 
 __all__ = ["openapi"]
 
 
 @app.command()
+@guarded
 def openapi(as_json: JsonOption = False) -> None:
     """Print the OpenAPI document (YAML). It needs no configuration."""
     document = create_app().openapi()

@@ -33,7 +33,7 @@ from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarg
 from authsvc.decision.ports import Databases, StoreFault
 from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
-from authsvc.decision.wording import tell_match, tell_unmet
+from authsvc.decision.wording import tell_matches, tell_unmet
 from authsvc.presented.presentation import (
     NoCertificate,
     PresentedCertificate,
@@ -348,11 +348,8 @@ class _Decision:
             domains=self._snapshot.assistance.domain_names,
             primary_only=database.key == DIRECTORY_DATABASE,
         )
-        for match in explanation.matches:
-            counts = "" if match.gave else ": does not count"
-            self._trace.note(
-                "decide", f"{database.name}: ACL entry {match.entry.name}", f"{tell_match(match)}{counts}"
-            )
+        for name, told in tell_matches(explanation):
+            self._trace.note("decide", f"{database.name}: ACL entry {name}", told)
         access = explanation.access
         self._trace.note("decide", f"{database.name}: {access.decided_by.value}", access.level.label)
         return explanation

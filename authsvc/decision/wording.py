@@ -4,13 +4,13 @@ Texts for administrators, in traces and in the detail of a refusal. Nothing is d
 what `authsvc.access.acl.explain_access` found. Everything that an ACL or a directory chose is shortened.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from authsvc.access.acl import AccessExplanation, DecidedBy, EntryMatch, Requirement
 from directory_assistance.entry import GroupMembership
 from directory_assistance.errors import shorten
 
-__all__ = ["tell_match", "tell_unmet"]
+__all__ = ["tell_matches", "tell_unmet"]
 
 _MOST = 5
 """Entries, or groups of one entry, that a text names one by one; the trace has every entry."""
@@ -23,15 +23,13 @@ _STEPS = {
 }
 
 
-def tell_match(match: EntryMatch) -> str:
-    """Return what an ACL entry that matched holds, and how it matched: `Author, role Buyer, by group `Sales``."""
-    entry = match.entry
-    roles = (f"role {shorten(role)}" for role in sorted(entry.roles))
-    if match.step is DecidedBy.GROUPS:
-        how = f"by group {', '.join(map(_tell_group, match.memberships[:_MOST]))}"
-    else:
-        how = _STEPS[match.step]
-    return ", ".join([entry.level.label, *sorted(entry.privileges), *roles, how])
+def tell_matches(explanation: AccessExplanation) -> Iterator[tuple[str, str]]:
+    """Yield each ACL entry that matched, and what it holds; `-Default-`, which always does, only where it counts."""
+    for match in explanation.matches:
+        if match.gave:
+            yield match.entry.name, _tell_match(match)
+        elif match.step is not DecidedBy.DEFAULT:
+            yield match.entry.name, f"{_tell_match(match)}: does not count"
 
 
 def tell_unmet(explanation: AccessExplanation, requirement: Requirement) -> str:
@@ -51,9 +49,20 @@ def tell_unmet(explanation: AccessExplanation, requirement: Requirement) -> str:
 
 
 def _tell_entries(matches: Sequence[EntryMatch]) -> str:
-    told = [f"`{shorten(match.entry.name)}` ({tell_match(match)})" for match in matches[:_MOST]]
+    told = [f"`{shorten(match.entry.name)}` ({_tell_match(match)})" for match in matches[:_MOST]]
     more = f" and {len(matches) - _MOST} more" if len(matches) > _MOST else ""
     return ", ".join(told) + more
+
+
+def _tell_match(match: EntryMatch) -> str:
+    """Return what an ACL entry that matched holds, and how it matched: `Author, role Buyer, by group `Sales``."""
+    entry = match.entry
+    roles = (f"role {shorten(role)}" for role in sorted(entry.roles))
+    if match.step is DecidedBy.GROUPS:
+        how = f"by group {', '.join(map(_tell_group, match.memberships[:_MOST]))}"
+    else:
+        how = _STEPS[match.step]
+    return ", ".join([entry.level.label, *sorted(entry.privileges), *roles, how])
 
 
 def _tell_group(group: GroupMembership) -> str:

@@ -4,14 +4,14 @@ The configuration written here is the one `docs/operations/nginx.md` explains, w
 world. It is started as a child in the foreground and stopped by its process id.
 """
 
-import getpass
+import os
 import shutil
 import subprocess
 from pathlib import Path
 from string import Template
 
 from authsvc.sample_world.errors import MissingProgram
-from authsvc.sample_world.processes import stop_process, wait_for_port
+from authsvc.sample_world.processes import start_process, stop_process, wait_for_port
 
 __all__ = ["IDENTITY_HEADERS", "NginxServer", "render_nginx_configuration"]
 
@@ -34,8 +34,7 @@ IDENTITY_HEADERS = (
 
 _CONFIGURATION = Template("""\
 # Written by authsvc for the sample world.
-user $user;
-pid run/nginx.pid;
+${user}pid run/nginx.pid;
 error_log logs/nginx.log warn;
 worker_processes 1;
 events { worker_connections 256; }
@@ -98,6 +97,13 @@ $identity
 """)
 
 
+_USER_OF_ROOT = "user root root;\n"
+"""Started by root, nginx would let go of its rights and could not read the world; others have none to let go."""
+
+_PROGRAM_FOLDERS = "/usr/sbin:/usr/local/sbin"
+"""Where server programs stand that are not on everybody's PATH."""
+
+
 def render_nginx_configuration(folder: Path, *, port: int) -> str:
     """Return the text of `nginx.conf` for a world laid in `folder`."""
     lines = []
@@ -108,7 +114,10 @@ def render_nginx_configuration(folder: Path, *, port: int) -> str:
             f"            proxy_set_header {header} {variable};"
         )
     return _CONFIGURATION.substitute(
-        folder=folder.resolve(), port=port, identity="\n".join(lines), user=getpass.getuser()
+        folder=folder.resolve(),
+        port=port,
+        identity="\n".join(lines),
+        user=_USER_OF_ROOT if os.geteuid() == 0 else "",
     )
 
 
@@ -120,35 +129,39 @@ class NginxServer:
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
 
+    @staticmethod
+    def find_program() -> str:
+        """Return the path of nginx.
+
+        Raises:
+            MissingProgram: it is not installed.
+
+        """
+        program = shutil.which("nginx") or shutil.which("nginx", path=_PROGRAM_FOLDERS)
+        if program is None:
+            raise MissingProgram("nginx", package="nginx")
+        return program
+
     def start(self) -> None:
         """Write the configuration, start nginx and wait until it listens.
 
         Raises:
             MissingProgram: nginx is not installed.
-            TimeoutError: it did not listen in time; the text names its log.
+            WorldError: it did not listen in time; the text has the end of its log.
 
         """
-        program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-        if program is None:
-            raise MissingProgram("nginx", package="nginx")
-        (self._folder / "logs").mkdir(exist_ok=True)
+        program = self.find_program()
+        log = self._folder / "logs" / "nginx.log"
         configuration = self._folder / "nginx.conf"
-        configuration.write_text(render_nginx_configuration(self._folder, port=self._port))
-        self._process = subprocess.Popen(  # noqa: S603 - a program found on PATH, arguments of our own
-            [
-                program,
-                "-p",
-                str(self._folder),
-                "-c",
-                str(configuration),
-                "-g",
-                "daemon off; master_process off;",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        wait_for_port(self._port, self._process, log=self._folder / "logs" / "nginx.log")
+        configuration.write_text(render_nginx_configuration(self._folder, port=self._port), encoding="utf-8")
+        options = ["-p", str(self._folder), "-c", str(configuration), "-g", "daemon off; master_process off;"]
+        self._process = start_process([program, *options], log=log)
+        wait_for_port(self._port, self._process, name="nginx", log=log)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nginx was started and has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
 
     def stop(self) -> None:
         """Stop nginx, by its process id; harmless when it does not run."""

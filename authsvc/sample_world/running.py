@@ -4,6 +4,8 @@ Each is a child process in the foreground, stopped by its process id. `demo` run
 tests run the same ones and kill them one by one.
 """
 
+import contextlib
+import os
 import subprocess
 import sys
 from datetime import datetime
@@ -11,8 +13,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from authsvc.sample_world.errors import WorldError
 from authsvc.sample_world.nginx import NginxServer
-from authsvc.sample_world.processes import stop_process, wait_for_port, wait_for_socket
+from authsvc.sample_world.processes import (
+    find_busy_port,
+    listens_on,
+    start_process,
+    stop_process,
+    wait_for_port,
+    wait_for_socket,
+)
 from authsvc.sample_world.slapd import SlapdServer
 from authsvc.sample_world.world import (
     Ports,
@@ -28,6 +38,10 @@ __all__ = ["RunningWorld"]
 _DECLARATIONS = (("primary.yaml", ()), ("acme-west.yaml", ("--directory", "Acme West")))
 """What `authsvc apply` is given, and for which directory."""
 
+_LONGEST_FOLDER = 80
+"""Octets of the folder's path: a unix socket's path has 107 at most (unix(7)), and ours end in
+`/run/application.sock`."""
+
 
 class RunningWorld:
     """A world laid in a folder, with its servers.
@@ -38,11 +52,19 @@ class RunningWorld:
         now: the reference instant of its certificates.
 
     Use it as a context manager: leaving stops every server that still runs.
+
+    Raises:
+        MissingProgram: nginx is not installed.
+        WorldError: a port is in use, the folder's path is too long, holds something that is no sample world,
+            or a world runs there. Then nothing was touched.
+
     """
 
     def __init__(self, folder: Path, ports: Ports, *, now: datetime) -> None:
         self.folder = folder.resolve()
         self.ports = ports
+        self._require_room()
+        NginxServer.find_program()
         laid = lay_world(folder, now=now)
         self.slapd = SlapdServer(
             self.folder / "slapd",
@@ -63,8 +85,8 @@ class RunningWorld:
         """Start everything, in the order of dependence.
 
         Raises:
-            MissingProgram: a server is not installed.
-            RuntimeError, TimeoutError: something did not start; nothing is left running.
+            SlapdError: slapd is not installed, or did not start.
+            WorldError: something else did not start. Nothing is left running.
 
         """
         try:
@@ -103,15 +125,10 @@ class RunningWorld:
     def start_authsvc(self) -> None:
         """Start `authsvc serve` and wait until it listens."""
         log = self.folder / "logs" / "authsvc.log"
-        with log.open("ab") as output:
-            self._authsvc = subprocess.Popen(  # noqa: S603 - this interpreter, arguments of our own
-                [sys.executable, "-m", "authsvc", "--config", str(self.configuration), "serve"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+        command = [sys.executable, "-m", "authsvc", "--config", str(self.configuration), "serve"]
+        self._authsvc = start_process(command, log=log)
         # Every socket is bound before any is accepted from: one that answers means that all do.
-        wait_for_port(self.ports.api, self._authsvc, log=log)
+        wait_for_port(self.ports.api, self._authsvc, name="authsvc", log=log)
 
     def stop_authsvc(self) -> None:
         """Stop authsvc alone; the web server stays."""
@@ -122,11 +139,12 @@ class RunningWorld:
     def wait(self, seconds: float) -> str | None:
         """Wait; return the name of a server that ended meanwhile, or None."""
         assert self._authsvc is not None
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._authsvc.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        return "authsvc"
+            return "authsvc"
+        if self._application is not None and self._application.poll() is not None:
+            return "application"
+        return "nginx" if self.nginx.has_ended else None
 
     def stop(self) -> None:
         """Stop every server that still runs, the web server first."""
@@ -141,26 +159,25 @@ class RunningWorld:
         for file, options in _DECLARATIONS:
             done = self.run_authsvc("apply", str(self.folder / file), "--yes", *options)
             if done.returncode != 0:
-                raise RuntimeError(f"`authsvc apply {file}` failed: {done.stdout}{done.stderr}")
+                raise WorldError(f"`authsvc apply {file}` failed: {done.stdout}{done.stderr}")
 
     def _start_application(self) -> None:
         log = self.folder / "logs" / "application.log"
         socket = self.folder / "run" / "application.sock"
-        with log.open("ab") as output:
-            self._application = subprocess.Popen(  # noqa: S603 - this interpreter, arguments of our own
-                [
-                    sys.executable,
-                    "-m",
-                    "uvicorn",
-                    "authsvc.sample_world.application:application",
-                    "--uds",
-                    str(socket),
-                    "--log-level",
-                    "warning",
-                    "--no-proxy-headers",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+        options = ["--uds", str(socket), "--log-level", "warning", "--no-proxy-headers"]
+        command = [sys.executable, "-m", "uvicorn", "authsvc.sample_world.application:application", *options]
+        self._application = start_process(command, log=log)
+        wait_for_socket(socket, self._application, name="the application", log=log)
+
+    def _require_room(self) -> None:
+        """Refuse what would fail later, or would harm a world that runs, before anything is touched."""
+        if len(os.fsencode(self.folder)) > _LONGEST_FOLDER:
+            raise WorldError(
+                f"the path `{self.folder}` is too long for the sockets in it: name a folder of at most "
+                f"{_LONGEST_FOLDER} characters"
             )
-        wait_for_socket(socket, self._application, log=log)
+        if listens_on(self.folder / "run" / "nginx.sock"):
+            raise WorldError(f"a sample world runs in `{self.folder}`: end it, or name another folder")
+        busy = find_busy_port((self.ports.api, self.ports.edge, self.ports.direct, self.ports.nginx))
+        if busy is not None:
+            raise WorldError(f"port {busy} of 127.0.0.1 is in use: name others with --port")

@@ -260,6 +260,7 @@ class SlapdServer:
                     stdin=subprocess.DEVNULL,
                     stdout=log_file,
                     stderr=subprocess.STDOUT,
+                    process_group=0,  # Ctrl-C is for whoever started it, who then stops it in its turn
                 )
             on_failure.callback(process.wait)
             on_failure.callback(process.kill)

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from authsvc.sample_world import pki
+from authsvc.sample_world.errors import WorldError
 
 __all__ = [
     "WAYS",
@@ -34,6 +35,9 @@ __all__ = [
 WAYS = ("rfc9440", "nginx", "tls")
 """The ways in: a header to the front end `edge`, through a real nginx, and TLS straight to the front end
 `direct`."""
+
+_MARKER = ".sample-world"
+"""The file by which a folder is known as ours to replace: no other program makes one of this name."""
 
 _STALE = timedelta(days=2)
 """How long ago the revocation list of the legacy CA ran out."""
@@ -107,18 +111,22 @@ def lay_world(folder: Path, *, now: datetime) -> "LaidWorld":
         now: the reference instant of every certificate (aware).
 
     Raises:
-        FileExistsError: the folder holds something that is not a sample world.
+        WorldError: the folder holds something that is not a sample world, or is none.
 
     """
-    marker = folder / "world.json"
+    marker = folder / _MARKER
+    if folder.exists() and not folder.is_dir():
+        raise WorldError(f"`{folder}` is no folder: name another")
     if folder.exists() and any(folder.iterdir()):
-        if not marker.exists():
-            raise FileExistsError(f"`{folder}` is not empty and holds no sample world: name another folder")
-        shutil.rmtree(folder)
-    for name in ("certificates", "headers", "logs", "run", "secrets", "tls", "trust", "var"):
-        (folder / name).mkdir(parents=True)
-    marker.write_text("[]\n")
-    (folder / "secrets").chmod(0o700)
+        if not marker.is_file():
+            raise WorldError(f"`{folder}` is not empty and holds no sample world: name another folder")
+        _clear(folder, marker)
+    folder.mkdir(parents=True, exist_ok=True)
+    marker.write_text("A sample world of authsvc is laid here: `authsvc demo` replaces all of it.\n")
+    for name in ("certificates", "headers", "logs", "tls", "trust"):
+        (folder / name).mkdir()
+    for name in ("run", "secrets", "var"):
+        (folder / name).mkdir(mode=0o700)
     authorities = _make_authorities(now)
     issued = _make_certificates(authorities, now)
     _write_trust(folder, authorities, issued, now)
@@ -127,6 +135,15 @@ def lay_world(folder: Path, *, now: datetime) -> "LaidWorld":
     password = _secret(folder / "secrets" / "airius.password")
     values = {f"certificate {name}": base64.b64encode(one.der).decode() for name, one in issued.items()}
     return LaidWorld(airius_ldif=_filled("airius.ldif", values), airius_password=password)
+
+
+def _clear(folder: Path, marker: Path) -> None:
+    """Remove all of a sample world but its marker, so that what is left of a half removed one is still ours."""
+    for child in folder.iterdir():
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        elif child != marker:
+            child.unlink()
 
 
 def write_configuration(folder: Path, ports: Ports, *, airius_url: str) -> None:
