@@ -71,7 +71,7 @@ def test_t09_no_bytes_keep_an_answered_connection_open_for_ever(
 ) -> None:
     """Bytes that begin no request stopped every clock of the connection."""
     monkeypatch.setattr("authsvc.web.http_protocol._HEAD_SECONDS", 0.05)
-    monkeypatch.setattr("authsvc.web.server._KEEP_ALIVE_SECONDS", 0)
+    monkeypatch.setattr("authsvc.web.server._KEEP_ALIVE_SECONDS", 0.2)
 
     async def main() -> None:
         async with serving([LISTENER], Asked()) as listeners:
