@@ -97,10 +97,13 @@ _TABLE: Mapping[Privilege, str] = MappingProxyType(
 
 
 def _privileges_marked(mark: str) -> Mapping[Level, frozenset[Privilege]]:
+    columns = {
+        privilege: dict(zip(_LEVELS_OF_TABLE, marks, strict=True)) for privilege, marks in _TABLE.items()
+    }
     return MappingProxyType(
         {
-            level: frozenset(privilege for privilege, marks in _TABLE.items() if marks[column] == mark)
-            for column, level in enumerate(_LEVELS_OF_TABLE)
+            level: frozenset(privilege for privilege, marks in columns.items() if marks[level] == mark)
+            for level in _LEVELS_OF_TABLE
         }
     )
 

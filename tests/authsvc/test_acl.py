@@ -655,6 +655,32 @@ def test_nobody_can_require_no_access() -> None:
     assert str(problem.value) == "expected a level that gives something, found `No Access`"
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        pytest.param(needs("Reader"), needs("Editor"), needs("Editor"), id="the higher level"),
+        pytest.param(needs("Reader"), NO_REQUIREMENT, needs("Reader"), id="nothing adds nothing"),
+        pytest.param(
+            needs(None, CREATE, roles=("A",)),
+            needs(None, DELETE, roles=("B",)),
+            needs(None, CREATE, DELETE, roles=("A", "B")),
+            id="all privileges and all roles",
+        ),
+        pytest.param(
+            needs(roles=("A",)),
+            needs(None, CREATE),
+            needs("Reader", CREATE, roles=("A",)),
+            id="a role alone still implies Reader",
+        ),
+        pytest.param(
+            needs(roles=("A",)), needs("Author"), needs("Author", roles=("A",)), id="or a higher level"
+        ),
+    ],
+)
+def test_requirements_are_joined(one: Requirement, other: Requirement, expected: Requirement) -> None:
+    assert (expected, expected) == (one.joined_with(other), other.joined_with(one))
+
+
 LEVELS = st.none() | st.sampled_from([level for level in Level if level is not Level.NO_ACCESS])
 PRIVILEGES = st.frozensets(st.sampled_from(Privilege))
 ROLES = st.frozensets(st.sampled_from(["Buyer", "Approver"]))
