@@ -193,9 +193,9 @@ def read_database(  # noqa: PLR0913 - what a database document holds, by name
     """Make a database of what was written, and add `-Default-` as No Access where it is missing.
 
     Raises:
-        AclError: the name is none; two roles differ in case alone; two entries bear the same name, whatever
-            their types (as in Domino; so an explicit entry is always one); an entry has a role that is not
-            defined.
+        DatabaseNameError: the name has no key.
+        AclError: two roles differ in case alone; two entries bear the same name, whatever their types (as in
+            Domino; so an explicit entry is always one); an entry has a role that is not defined.
 
     """
     where = f"database `{shorten(name)}`"
