@@ -1,0 +1,43 @@
+"""The command line inside this process: a start of Python costs a second, and most tests need none."""
+
+import json
+from pathlib import Path
+
+from typer.core import TyperGroup
+from typer.main import get_command
+from typer.testing import CliRunner, Result
+
+from authsvc.cli.main import register_commands
+
+__all__ = ["Result", "command_names", "document_of", "run_authsvc"]
+
+
+def command_names() -> frozenset[str]:
+    """Return the names of all commands."""
+    group = get_command(register_commands())
+    assert isinstance(group, TyperGroup)
+    return frozenset(group.commands)
+
+
+def run_authsvc(*arguments: str | Path, config: Path | None = None, text: str | None = None) -> Result:
+    """Run a command; what is not an exit is a bug and raised.
+
+    Args:
+        arguments: the command and its own.
+        config: `--config` before the command.
+        text: what is typed; nothing means that nobody is there.
+
+    """
+    before = [] if config is None else ["--config", str(config)]
+    result = CliRunner().invoke(
+        register_commands(), [*before, *map(str, arguments)], input=text, prog_name="authsvc"
+    )
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def document_of(result: Result) -> object:
+    """Return the one JSON document that stands on standard output."""
+    document: object = json.loads(result.stdout)
+    return document
