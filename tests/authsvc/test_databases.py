@@ -346,7 +346,7 @@ def test_t88_a_write_never_becomes_a_read_because_the_method_is_not_told() -> No
 @example(b"database=%C3%28", True, None)
 def test_any_query_and_any_original_request_give_a_target(
     query: bytes,
-    ours: bool,  # noqa: FBT001 - drawn by hypothesis
+    ours: bool,
     original: OriginalRequest | None,
 ) -> None:
     found = target(query, original, query_is_ours=ours)
@@ -361,7 +361,7 @@ VALUES = st.sampled_from(["sales.nsf", "reader", "only", "create_documents", "Bu
 @given(st.lists(st.tuples(WORDS, VALUES), max_size=4), st.booleans())
 def test_identity_alone_is_answered_only_where_it_is_asked_for(
     words: list[tuple[str, str]],
-    told: bool,  # noqa: FBT001 - drawn by hypothesis
+    told: bool,
 ) -> None:
     query = "&".join("=".join(pair) for pair in words)
     found = target(query, GET if told else None)

@@ -281,7 +281,7 @@ def test_a_subject_of_one_component_is_asked_for() -> None:
 def test_mail_is_the_rfc822_name_and_only_where_allowed_the_subject_email(
     san_mails: tuple[str, ...],
     subject_emails: tuple[str, ...],
-    legacy: bool,  # noqa: FBT001 - a column of the table
+    legacy: bool,
     expected: Candidate | str,
 ) -> None:
     way = FindWay(find_by=FindBy.MAIL, legacy_subject_email=legacy)

@@ -185,7 +185,7 @@ def test_as_many_groups_as_the_limit_are_expanded() -> None:
 
 
 @pytest.mark.parametrize("nested", [True, False])
-def test_more_direct_groups_than_the_limit_are_a_fault_nested_or_not(nested: bool) -> None:  # noqa: FBT001 - both
+def test_more_direct_groups_than_the_limit_are_a_fault_nested_or_not(nested: bool) -> None:
     groups = [group(f"G{n}", LISTED) for n in range(4)]
     with pytest.raises(
         ExpansionLimitExceeded, match=r"domain `Renovations`: more than 3 groups for one identity"
@@ -356,5 +356,5 @@ def test_an_empty_deny_access_asks_nothing() -> None:
         pytest.param(" ", False, id="blank"),
     ],
 )
-def test_reserved_names_are_never_a_group(name: str, usable: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_reserved_names_are_never_a_group(name: str, usable: bool) -> None:
     assert usable is is_usable_group_name(name)

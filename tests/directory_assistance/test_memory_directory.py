@@ -66,7 +66,7 @@ FILTERS: list[tuple[Filter, bool]] = [
 
 
 @pytest.mark.parametrize(("wanted", "expected"), FILTERS)
-def test_a_filter_is_judged_as_a_server_would(wanted: Filter, expected: bool) -> None:  # noqa: FBT001
+def test_a_filter_is_judged_as_a_server_would(wanted: Filter, expected: bool) -> None:
     found = ask(wanted)
     assert (found.supported, bool(found.entries)) == (True, expected)
 

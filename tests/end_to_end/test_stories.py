@@ -71,7 +71,7 @@ def test_the_stories_reach_every_reason_but_those_that_need_an_outage() -> None:
 
 
 def test_every_allowed_story_has_a_refused_neighbour_with_the_same_database() -> None:
-    def statuses(database: str, allowed: bool) -> set[str]:  # noqa: FBT001 - one question, asked both ways
+    def statuses(database: str, allowed: bool) -> set[str]:
         return {
             s.story
             for s in TOLD
