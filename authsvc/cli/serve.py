@@ -9,11 +9,9 @@ from datetime import UTC, datetime
 import typer
 
 from authsvc.cli.main import app, configuration_path
-from authsvc.cli.output import ConfigOption, Exit, fail, guarded
+from authsvc.cli.output import ConfigOption, JsonOption, fail, guarded, print_json
 from authsvc.config import read_settings
-from authsvc.decision.ports import StoreFault
-from authsvc.store.errors import SchemaRefused
-from authsvc.trust.anchors import TrustMaterialError
+from authsvc.operations.audit import AuditFault
 from authsvc.web.server import ListenerError
 from authsvc.web.serving import SecretUnreadable
 from authsvc.web.serving import serve as serve_settings
@@ -55,8 +53,12 @@ def configure_logging() -> None:
 
 @app.command()
 @guarded
-def serve(context: typer.Context, config: ConfigOption = None) -> None:
-    """Serve every front end and the API until TERM. Exit code 2: configuration; 3: something does not answer."""
+def serve(context: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Serve every front end and the API until TERM; HUP reads the configuration again.
+
+    Logs are JSON lines on standard error. With --json, standard output gets one document when everything
+    listens: the addresses of each listener. Exit code 2: configuration; 3: something does not answer.
+    """
     settings = read_settings(configuration_path(context, config))
     configure_logging()
 
@@ -65,10 +67,11 @@ def serve(context: typer.Context, config: ConfigOption = None) -> None:
             logging.getLogger("authsvc.serve").info(
                 "listening", extra={"listener": name, "addresses": list(places)}
             )
+        if as_json:
+            print_json({"listening": {name: list(places) for name, places in addresses.items()}})
+            sys.stdout.flush()  # whoever waits for it waits now
 
     try:
         serve_settings(settings, on_ready=ready)
-    except (StoreFault, SchemaRefused) as error:
-        raise fail(str(error), Exit.UNDECIDED) from error
-    except (TrustMaterialError, ListenerError, SecretUnreadable) as error:
+    except (AuditFault, ListenerError, SecretUnreadable) as error:
         raise fail(str(error)) from error

@@ -12,6 +12,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,18 +25,17 @@ from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Verdict
 from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord
 from authsvc.operations.decider import Decider
-from authsvc.operations.trust_files import TrustFiles
+from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
 from authsvc.settings import Settings, UnknownCertificate
 from authsvc.store.bootstrap import note_manager_used, verify_token
 from authsvc.store.databases import SqlDatabases
-from authsvc.store.errors import SchemaRefused
 from authsvc.store.migrate import migrate, require_schema
-from authsvc.store.schema import open_engine
+from authsvc.store.schema import GenerationReader, open_engine
 from directory_assistance.backends import open_directory
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.candidates import BindBy
 from directory_assistance.dn import render_name
-from directory_assistance.domains import DirectoryAssistance, PrimaryDomain, SecondaryDomain
+from directory_assistance.domains import AnyDomain, DirectoryAssistance, PrimaryDomain, SecondaryDomain
 from directory_assistance.entry import Identity
 from directory_assistance.errors import DirectoryFault
 from directory_assistance.settings import DirectoryAssistanceSettings, SqlSettings
@@ -50,8 +51,14 @@ API_NAME = "api"
 GENERATION_INTERVAL = timedelta(milliseconds=250)
 """Between two looks at the stores' generation: a change by another process counts within this time."""
 
+_LONGEST_SILENCE_SECONDS = 2.0
+"""How long ago the generations may have been read for the cache to be believed: eight looks."""
+
 _HEALTH_SECONDS = 2.0
 """How long a directory may take to answer `/readyz`."""
+
+_EXPLAIN_SECONDS = 20.0
+"""The deadline of an explanation on the command line: it asks every directory, and nobody else waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,104 +117,152 @@ class Service:
     """Everything that decides, open. Made by `open`; `close` releases it.
 
     `decider` answers requests, `settings` is the configuration it was made of, `version` names it in every
-    answer.
+    answer. `audit` is None where nothing is served.
+
+    INVARIANT: nobody is answered from the cache unless the stores' generations were read less than
+    `_LONGEST_SILENCE_SECONDS` ago: a store that fails, or that hangs, makes the epoch unknown.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a service is made of; only `open` makes one
         self,
         settings: Settings,
         *,
+        version: str,
         engines: tuple[Engine, ...],
         assistance: DirectoryAssistance,
         trust: TrustFiles,
+        audit: AuditLog | None,
         now: Callable[[], datetime],
+        monotonic: Callable[[], float],
     ) -> None:
         self.settings = settings
         self.now = now
         self.policies = {each.name: each.policy for each in settings.front_ends}
-        self.version = _version_of(settings)
+        self.version = version
+        self.audit = audit
+        self._monotonic = monotonic
         self._engines = engines
         self._assistance = assistance
         self._trust = trust
         self._databases = SqlDatabases(engines[0])
+        self._generations = tuple(map(GenerationReader, engines))
         self._policy = Policy(
             deny_access=settings.deny_access,
             full_access_administrators=settings.full_access_administrators,
             anonymous_without_entry=settings.unknown_certificate is UnknownCertificate.ANONYMOUS,
             clock_skew=settings.clock_skew,
             allowed_lifetime=settings.cache_time,
+            refused_lifetime=min(settings.cache_time, Policy().refused_lifetime),
         )
-        self._generations: tuple[int, ...] | None = None
-        self._current: tuple[Snapshot, object | None] = (self._snapshot(), None)
-        self.audit = AuditLog(settings.audit_file)
-        self.decider = Decider(lambda: self._current, now=now)
+        self._store_problem = ""
+        self._looked_at = -_LONGEST_SILENCE_SECONDS
+        self._current: tuple[Snapshot, object | None] = (self._snapshot(trust.current), None)
+        self.decider = Decider(self._current_snapshot, now=now, monotonic=monotonic)
+        self._on_trust_change: Callable[[], None] = lambda: None
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
 
     @classmethod
     def open(
-        cls, settings: Settings, *, create: bool = False, now: Callable[[], datetime] = _utc_now
+        cls,
+        settings: Settings,
+        *,
+        serving: bool = False,
+        now: Callable[[], datetime] = _utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> "Service":
-        """Open everything that a decision needs.
+        """Open everything that a decision needs; if anything fails, nothing stays open.
 
         Args:
             settings: the configuration.
-            create: whether to create or migrate the schema of every sql directory; otherwise a schema that is
-                not this version's is refused.
+            serving: whether requests will be answered: then the schema of every enabled sql directory is created
+                or migrated, and the audit file is opened. Otherwise a schema that is not this version's is
+                refused, and nothing is written.
             now: the wall clock (UTC).
+            monotonic: the clock of deadlines, in seconds.
 
         Raises:
             StoreFault: a database did not answer.
             SchemaRefused: a database has a schema that is not ours, or not this version's.
             TrustMaterialError: anchors or intermediates cannot be used.
+            AuditFault: the audit file cannot be opened.
+            ConfigurationError: an address of a database cannot be used.
+            OSError: a configuration file has vanished since it was read.
 
         """
-        engines = tuple(open_engine(each.url) for each in _sql_directories(settings.directory_assistance))
-        try:
+        with ExitStack() as opened:
+            engines: list[Engine] = []
+            for each in _sql_directories(settings.directory_assistance):
+                engines.append(open_engine(each.url))
+                opened.callback(engines[-1].dispose)
             for engine in engines:
-                (migrate if create else require_schema)(engine)
+                (migrate if serving else require_schema)(engine)
             trust = TrustFiles(settings.trust)
-        except (StoreFault, SchemaRefused, ValueError):
-            for engine in engines:
-                engine.dispose()
-            raise
-        assistance = open_assistance(settings.directory_assistance)
-        return cls(settings, engines=engines, assistance=assistance, trust=trust, now=now)
+            assistance = open_assistance(settings.directory_assistance)
+            opened.callback(assistance.close)
+            audit = AuditLog(settings.audit_file) if serving else None
+            if audit is not None:
+                opened.callback(audit.close)
+            service = cls(
+                settings,
+                version=_version_of(settings),
+                engines=tuple(engines),
+                assistance=assistance,
+                trust=trust,
+                audit=audit,
+                now=now,
+                monotonic=monotonic,
+            )
+            opened.pop_all()
+        return service
 
-    def start(self) -> None:
-        """Begin to watch what changes: trust files and the generation of every sql directory."""
+    def start(self, *, on_trust_change: Callable[[], None] = lambda: None) -> None:
+        """Begin to watch what changes: trust files and the generation of every sql directory.
+
+        Args:
+            on_trust_change: called from a thread of its own after anchors or intermediates changed; must not block.
+
+        """
+        self._on_trust_change = on_trust_change
         self._trust.start()
-        self._look()
         self._watcher = threading.Thread(target=self._watch, name="generations", daemon=True)
         self._watcher.start()
 
     def close(self) -> None:
-        """Stop watching, let running decisions end, close every connection."""
+        """Stop watching, let running decisions end, close every connection; a second time does nothing."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         if self._watcher is not None:
             self._watcher.join()
         self.decider.close()
         self._trust.stop()
         self._assistance.close()
+        self._databases.close()
+        for reader in self._generations:
+            reader.close()
         for engine in self._engines:
             engine.dispose()
-        self.audit.close()
+        if self.audit is not None:
+            self.audit.close()
 
     def explain(self, request: DecisionRequest) -> Verdict:
         """Decide afresh in this thread, and look for a second owner."""
-        moment = Moment(now=self.now(), deadline=time.monotonic() + 10 * _HEALTH_SECONDS)
-        return decide(request, self._snapshot(), moment, TraceRecorder(time.monotonic), exhaustive=True)
+        moment = Moment(now=self.now(), deadline=self._monotonic() + _EXPLAIN_SECONDS)
+        trace = TraceRecorder(self._monotonic)
+        return decide(request, self._snapshot(self._trust.current), moment, trace, exhaustive=True)
 
     def verify_bootstrap_token(self, token: str) -> bool:
-        """Whether a text is the bootstrap token and it still works; False when the store does not answer."""
-        try:
-            return verify_token(self._engines[0], token)
-        except StoreFault as fault:
-            _LOG.warning("store_unavailable", extra={"problem": str(fault)})
-            return False
+        """Whether a text is the bootstrap token and it still works. Blocking.
+
+        Raises:
+            StoreFault: the store did not answer, so nobody knows.
+
+        """
+        return verify_token(self._engines[0], token)
 
     def note_manager_used(self, identity: Identity) -> None:
-        """Close the bootstrap token's door: a certificate with Manager access to `directory` was used."""
+        """Close the bootstrap token's door: a certificate that `directory`'s ACL makes Manager was used. Blocking."""
         try:
             if note_manager_used(self._engines[0], actor=render_name(identity.name), now=self.now()):
                 _LOG.info("bootstrap_token_closed")
@@ -216,6 +271,8 @@ class Service:
 
     def record_decision(self, record: DecisionRecord) -> bool:
         """Write an audit record; False when it could not be written (an allow must then not leave the service)."""
+        if self.audit is None:
+            return False
         try:
             self.audit.record(record)
         except AuditFault as fault:
@@ -232,16 +289,10 @@ class Service:
                 problems.append(f"the built-in database `{DIRECTORY_DATABASE}` is missing")
         except StoreFault as fault:
             problems.append(str(fault))
-        deadline = time.monotonic() + _HEALTH_SECONDS
-        for domain in self._assistance.every_domain:
-            if isinstance(domain, SecondaryDomain) and not domain.enabled:
-                continue
-            try:
-                domain.directory.check(deadline=deadline)
-            except DirectoryFault as fault:
-                (problems if isinstance(domain, PrimaryDomain) else warnings).append(str(fault))
-        if self.audit.problem:
-            problems.append(f"audit: {self.audit.problem}")
+        for domain, problem in self._check_directories():
+            (problems if isinstance(domain, PrimaryDomain) else warnings).append(problem)
+        if self.audit is None or self.audit.problem:
+            problems.append(f"audit: {'no file is open' if self.audit is None else self.audit.problem}")
         return Readiness(problems=tuple(problems), warnings=tuple(warnings))
 
     @property
@@ -263,8 +314,27 @@ class Service:
                     "insecure_option", extra={"option": "insecure_accept_expired", "front_end": name}
                 )
 
-    def _snapshot(self) -> Snapshot:
-        trust = self._trust.current
+    def _check_directories(self) -> list[tuple[AnyDomain, str]]:
+        """Ask every enabled directory at once, so that one that hangs takes no other's time; return the problems."""
+        domains = [
+            domain
+            for domain in self._assistance.every_domain
+            if isinstance(domain, PrimaryDomain) or domain.enabled
+        ]
+        deadline = self._monotonic() + _HEALTH_SECONDS
+
+        def check(domain: AnyDomain) -> str:
+            try:
+                domain.directory.check(deadline=deadline)
+            except DirectoryFault as fault:
+                return str(fault)
+            return ""
+
+        with ThreadPoolExecutor(max_workers=len(domains), thread_name_prefix="health") as threads:
+            problems = threads.map(check, domains)
+            return [(domain, problem) for domain, problem in zip(domains, problems, strict=True) if problem]
+
+    def _snapshot(self, trust: TrustSnapshot) -> Snapshot:
         return Snapshot(
             trust=trust.store,
             revocation=trust.revocation,
@@ -274,24 +344,42 @@ class Service:
             version=self.version,
         )
 
+    def _current_snapshot(self) -> tuple[Snapshot, object | None]:
+        """Return the newest snapshot with its epoch; None as epoch where it may have ended unseen."""
+        snapshot, epoch = self._current
+        silent = self._monotonic() - self._looked_at >= _LONGEST_SILENCE_SECONDS
+        return snapshot, None if silent else epoch
+
     def _watch(self) -> None:
-        while not self._stop.wait(GENERATION_INTERVAL.total_seconds()):
-            self._look()
+        while not self._stop.is_set():
+            try:
+                self._look()
+            except Exception:  # noqa: BLE001 - see below
+                # The outermost handler of this thread. If it ended, nobody would see a change any more; so the
+                # defect is logged, nothing is served from the cache meanwhile, and watching goes on.
+                _LOG.exception("watch_failed")
+                self._current = (self._current[0], None)
+            self._stop.wait(GENERATION_INTERVAL.total_seconds())
 
     def _look(self) -> None:
         """Make a new snapshot and epoch if anything changed; an unknown generation is an unknown epoch."""
+        looked_at = self._monotonic()  # before the question: what is written after it is not in the answer
+        trust = self._trust.current
         try:
-            generations: tuple[int, ...] | None = tuple(
-                SqlDatabases(engine).generation() for engine in self._engines
-            )
+            generations = tuple(reader.read() for reader in self._generations)
+            problem = "" if all(generations) else "the store has lost its generation: nobody can see a change"
         except StoreFault as fault:
-            if self._generations is not None:
-                _LOG.warning("store_unavailable", extra={"problem": str(fault)})
-            generations = None
-        self._generations = generations
-        epoch = None if generations is None else (self._trust.generation, generations)
-        if epoch != self._current[1] or epoch is None:
-            self._current = (self._snapshot(), epoch)
+            generations, problem = (), str(fault)
+        if problem and not self._store_problem:
+            _LOG.warning("store_unavailable", extra={"problem": problem})
+        self._store_problem = problem
+        epoch = None if problem else (trust.generation, generations)
+        if epoch is None or epoch != self._current[1]:
+            changed = self._current[0].trust is not trust.store
+            self._current = (self._snapshot(trust), epoch)
+            if changed:
+                self._on_trust_change()
+        self._looked_at = looked_at
 
 
 def _version_of(settings: Settings) -> str:
@@ -304,8 +392,8 @@ def _version_of(settings: Settings) -> str:
 
 
 def _sql_directories(settings: DirectoryAssistanceSettings) -> Iterable[SqlSettings]:
-    """Return the sql directories, the primary's first."""
+    """Return the sql directories that decisions may ask, the primary's first; a disabled domain is not opened."""
     yield settings.primary.directory
     for domain in settings.domains:
-        if isinstance(domain.directory, SqlSettings):
+        if domain.enabled and isinstance(domain.directory, SqlSettings):
             yield domain.directory

@@ -1,23 +1,27 @@
 """`serve`: the listeners of a configuration, the sub-request endpoint and the API on them, reload and drain.
 
-One process. A reload (HUP) reads both files, opens everything anew and swaps it in as a whole; anything wrong
-keeps the old configuration and says why. Listeners themselves (addresses, dialects) are opened once: a reload
-that changes them is refused, because a web server would meet a closed door.
+One process. A reload (HUP) reads both files, opens everything anew beside the old, and swaps it in as a whole;
+anything wrong keeps the old configuration and says why. Listeners themselves (addresses, dialects) are opened
+once: a reload that changes them is refused, because a web server would meet a closed door.
+
+Invariants:
+
+* A request is answered by one configuration from its first byte to its last (threat T70): what it took in
+  hand stays open until it has been answered.
+* Whatever can fail in a reload has been done before anything is swapped, and none of it on the event loop.
 """
 
 import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-
-from fastapi import FastAPI
+from typing import Final
 
 from authsvc.config import read_settings
 from authsvc.decision.ports import StoreFault
-from authsvc.decision.request import DecisionRequest
-from authsvc.decision.verdict import Verdict
-from authsvc.operations.audit import DecisionRecord
+from authsvc.operations.audit import AuditFault
 from authsvc.operations.service import API_NAME, Service
 from authsvc.presented.admission import FrontEndAdmission
 from authsvc.presented.registry import Dialect, PresentationReader
@@ -26,20 +30,17 @@ from authsvc.store.errors import SchemaRefused
 from authsvc.trust.anchors import TrustMaterialError, read_certificates_pem
 from authsvc.web.app import create_app
 from authsvc.web.auth import AuthEndpoint, AuthSettings, FrontEnd, TargetReader
-from authsvc.web.connection import Receive, Scope, Send, connection_of
+from authsvc.web.connection import Application, Receive, Scope, Send, connection_of, is_oversized
 from authsvc.web.responses import IdentityHeaders, Responses
 from authsvc.web.server import Listener, ListenerError, Listeners, run_event_loop, serve_listeners
-from authsvc.web.tls_contexts import ClientCertificates, TlsSettings
+from authsvc.web.tls_contexts import ClientCertificates, SwitchableContext, TlsMaterialError, TlsSettings
 from directory_assistance.errors import ConfigurationError
 
-__all__ = ["SecretUnreadable", "serve"]
+__all__ = ["START_ERRORS", "SecretUnreadable", "serve"]
 
 _LOG = logging.getLogger("authsvc.serving")
 
-_OLD_SERVICE_SECONDS = 1.0
-"""How long a replaced service stays open for requests that already hold it."""
-
-_CALLS_OF_FRONT_ENDS = frozenset({"/v1/authenticate", "/v1/authorize"})
+_CALLS_OF_FRONT_ENDS: Final = frozenset({"/v1/authenticate", "/v1/authorize"})
 """What an admitted web server may ask beside `/auth`; everything else is the API listener's."""
 
 
@@ -47,51 +48,146 @@ class SecretUnreadable(Exception):  # noqa: N818 - says what is wrong, as the ot
     """A secret file of a front end cannot be used; names the file, never its content."""
 
 
-class _Running:
-    """What a reload replaces: the service, and what the endpoint and the API know of the configuration."""
+START_ERRORS: Final = (
+    ConfigurationError,
+    StoreFault,
+    SchemaRefused,
+    TrustMaterialError,
+    AuditFault,
+    SecretUnreadable,
+    ListenerError,
+    TlsMaterialError,
+    OSError,
+)
+"""What an operator can mend, when a configuration cannot be opened."""
+
+
+class _InForce:
+    """One configuration in force: its service, and what answers with it. Closed when nobody uses it any more."""
 
     def __init__(self, service: Service) -> None:
+        """Make everything that answers.
+
+        Raises:
+            SecretUnreadable, TrustMaterialError, OSError: a file of a front end cannot be used; the service stays
+                open.
+
+        """
+        settings = _auth_settings(service)
         self.service = service
-        self.auth = _auth_settings(service)
-        self.app: FastAPI = create_app(service)
-        self.app.state.front_ends = self.auth.front_ends
+        self.endpoint = AuthEndpoint(settings, service.decider, service.audit)
+        self._app = create_app(service, settings.front_ends)
+        # On dialect `tls` anybody could ask about anybody: there is no such path there.
+        self._callers = {API_NAME} | {
+            name for name, each in settings.front_ends.items() if each.reader.dialect is not Dialect.TLS
+        }
+        self._requests = 0
+        self._replaced = False
 
-    # The ports of `AuthEndpoint`: whoever holds this object asks the service of the moment.
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a request to the sub-request endpoint or to the API."""
+        self._requests += 1
+        try:
+            if self._is_call(scope):
+                await self._app(scope, receive, send)
+            else:
+                await self.endpoint(scope, receive, send)
+        finally:
+            self._requests -= 1
+            self._close_if_unused()
 
-    def cached(self, request: DecisionRequest) -> Verdict | None:
-        return self.service.decider.cached(request)
+    def retire(self) -> None:
+        """Close once the last request that has this in hand is answered; another one is in force now."""
+        self._replaced = True
+        self._close_if_unused()
 
-    async def decide(self, request: DecisionRequest) -> Verdict:
-        return await self.service.decider.decide(request)
+    def _is_call(self, scope: Scope) -> bool:
+        listener = connection_of(scope).listener
+        if listener == API_NAME:
+            return True
+        # Of a head that exceeds its limits only the endpoint knows what to make.
+        return scope["path"] in _CALLS_OF_FRONT_ENDS and listener in self._callers and not is_oversized(scope)
 
-    def record(self, record: DecisionRecord) -> None:
-        self.service.audit.record(record)
-
-    def replace(self, service: Service) -> Service:
-        """Swap a new service in; return the old one."""
-        auth = _auth_settings(service)
-        old, self.service, self.auth = self.service, service, auth
-        self.app.state.service = service
-        self.app.state.front_ends = auth.front_ends
-        return old
+    def _close_if_unused(self) -> None:
+        if self._replaced and not self._requests:
+            # In a thread: closing waits for decisions whose callers have hung up.
+            threading.Thread(target=self.service.close, name="close-old-configuration").start()
 
 
-class _Dispatch:
-    """The ASGI application of all listeners: which of them reaches what."""
+class _Serving:
+    """The configuration in force, and how another takes its place. Lives on the event loop."""
 
-    def __init__(self, running: _Running, endpoint: AuthEndpoint) -> None:
-        self._running = running
-        self._endpoint = endpoint
+    def __init__(self, first: _InForce) -> None:
+        self.in_force = first
+        self.listeners = Listeners(_listeners(first.service, self), self)
+        self._reload_wanted = False
+        self._reloading: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send a request to the sub-request endpoint or to the API."""
-        if scope["type"] != "http":
-            return  # no lifespan, no web sockets
-        listener = connection_of(scope).listener
-        if listener == API_NAME or scope["path"] in _CALLS_OF_FRONT_ENDS:
-            await self._running.app(scope, receive, send)
-        else:
-            await self._endpoint(scope, receive, send)
+        """Answer a request of any listener; the ASGI application of all of them."""
+        if scope["type"] == "http":  # no lifespan, no web sockets
+            await self.in_force.answer(scope, receive, send)
+
+    def start(self) -> None:
+        """Watch what changes; on the event loop."""
+        loop, watched = asyncio.get_running_loop(), self.in_force
+
+        def on_trust_change() -> None:
+            with suppress(RuntimeError):  # the loop has ended, and with it every listener
+                loop.call_soon_threadsafe(self._renew_authorities, watched)
+
+        watched.service.start(on_trust_change=on_trust_change)
+
+    def reload(self) -> None:
+        """Begin a reload; one that is asked for during another begins after it."""
+        self._reload_wanted = True
+        if self._reloading is None:
+            self._reloading = asyncio.get_running_loop().create_task(self._reload_while_wanted())
+
+    async def _reload_while_wanted(self) -> None:
+        while self._reload_wanted:
+            self._reload_wanted = False
+            try:
+                fresh = await asyncio.to_thread(_open_again, self.in_force.service.settings)
+                self._put_in_force(fresh)
+            except START_ERRORS as error:
+                self._keep(error)
+            except Exception:  # noqa: BLE001 - the outermost handler of a reload: a bug keeps the old configuration
+                _LOG.exception("reload_failed")
+        self._reloading = None
+
+    def _keep(self, error: Exception) -> None:
+        version = self.in_force.service.version
+        problem = "; ".join(str(error).splitlines())
+        _LOG.error("reload_refused", extra={"problem": problem, "policy_version": version})
+        try:
+            # HUP also says that the log files have been moved away, whatever became of the configuration.
+            if self.in_force.service.audit is not None:
+                self.in_force.service.audit.reopen()
+        except AuditFault as fault:
+            _LOG.error("audit_not_reopened", extra={"problem": str(fault)})
+
+    def _put_in_force(self, fresh: _InForce) -> None:
+        old, self.in_force = self.in_force, fresh
+        fresh.endpoint.counts = old.endpoint.counts  # shared: requests in hand still count
+        self._replace_tls(fresh)
+        self.start()
+        old.retire()
+        _LOG.info("reloaded", extra={"policy_version": fresh.service.version})
+
+    def _renew_authorities(self, watched: _InForce) -> None:
+        """Let handshakes know the anchors that decisions know; an old configuration's are of no interest."""
+        if watched is self.in_force:
+            self._replace_tls(watched)
+
+    def _replace_tls(self, fresh: _InForce) -> None:
+        try:
+            for listener in _listeners(fresh.service, self):
+                if listener.tls is not None:
+                    self.listeners.replace_tls(listener.name, listener.tls)
+        except START_ERRORS as error:
+            # A file that could be used a moment ago. The handshake keeps its sieve; decisions do not rest on it.
+            _LOG.error("tls_kept", extra={"problem": str(error)})
 
 
 def serve(settings: Settings, *, on_ready: Callable[[Mapping[str, tuple[str, ...]]], None]) -> None:
@@ -102,85 +198,66 @@ def serve(settings: Settings, *, on_ready: Callable[[Mapping[str, tuple[str, ...
         on_ready: called once with the addresses of each listener, when all accept connections.
 
     Raises:
-        StoreFault, SchemaRefused, TrustMaterialError, SecretUnreadable, ListenerError: it cannot start;
-            nothing is left open.
+        StoreFault, SchemaRefused, TrustMaterialError, AuditFault, SecretUnreadable, ListenerError,
+        ConfigurationError, OSError: it cannot start; nothing is left open.
 
     """
-    service = Service.open(settings, create=True)
+    service = Service.open(settings, serving=True)
     try:
-        running = _Running(service)
-        endpoint = AuthEndpoint(running.auth, running, running)
-        listeners = Listeners(_listeners(service, endpoint), _Dispatch(running, endpoint))
-        listeners.open()
+        serving = _Serving(_InForce(service))
+        serving.listeners.open()
     except BaseException:
         service.close()
         raise
     for warning in settings.warnings:
         _LOG.warning("configuration_warning", extra={"problem": str(warning)})
     service.log_insecure_options()
-    service.start()
 
     def ready() -> None:
-        _LOG.info("ready", extra={"policy_version": running.service.version})
-        on_ready(listeners.addresses)
-
-    def reload() -> None:
-        _reload(running, endpoint, listeners)
+        serving.start()
+        _LOG.info("ready", extra={"policy_version": serving.in_force.service.version})
+        on_ready(serving.listeners.addresses)
 
     try:
-        run_event_loop(serve_listeners(listeners, on_ready=ready, on_reload=reload))
+        run_event_loop(serve_listeners(serving.listeners, on_ready=ready, on_reload=serving.reload))
     finally:
-        running.service.close()
+        serving.in_force.service.close()
         _LOG.info("ended")
 
 
-def _reload(running: _Running, endpoint: AuthEndpoint, listeners: Listeners) -> None:
-    """Read everything anew and swap it in, or keep the old and say why."""
-    old = running.service.settings
-    try:
-        service = Service.open(_read_for_reload(old), create=True)
-    except (
-        ConfigurationError,
-        ListenerError,
-        StoreFault,
-        SchemaRefused,
-        TrustMaterialError,
-        OSError,
-    ) as error:
-        _LOG.error("reload_refused", extra={"problem": str(error), "policy_version": running.service.version})
-        return
-    try:
-        previous = running.replace(service)
-    except SecretUnreadable as error:
-        service.close()
-        _LOG.error("reload_refused", extra={"problem": str(error), "policy_version": running.service.version})
-        return
-    endpoint.settings = running.auth
-    service.start()
-    for listener in _listeners(service, endpoint):
-        if listener.tls is not None:
-            try:
-                listeners.replace_tls(listener.name, listener.tls)
-            except ListenerError as error:
-                _LOG.error("reload_tls_kept", extra={"problem": str(error)})
-    # Not at once: a request may have taken the old service in hand in this very turn of the event loop. And
-    # in a thread: decisions under way are waited for.
-    close = threading.Thread(target=previous.close, name="close-old-configuration")
-    asyncio.get_running_loop().call_later(_OLD_SERVICE_SECONDS, close.start)
-    _LOG.info("reloaded", extra={"policy_version": service.version})
+def _open_again(old: Settings) -> _InForce:
+    """Read both files and open everything anew; if anything fails, nothing stays open.
 
+    Raises:
+        One of `START_ERRORS`.
 
-def _read_for_reload(old: Settings) -> Settings:
+    """
     settings = read_settings(old.file)
     if _places(settings) != _places(old):
-        raise ListenerError("listeners, dialects and their TLS files change with a restart only")
-    return settings
+        raise ListenerError(
+            "expected the listeners as they are, found others: they change with a restart only"
+        )
+    service = Service.open(settings, serving=True)
+    try:
+        fresh = _InForce(service)
+        for listener in _listeners(service, fresh.endpoint):
+            if listener.tls is not None:
+                SwitchableContext(listener.tls)
+    except BaseException:
+        service.close()
+        raise
+    service.log_insecure_options()
+    return fresh
 
 
 def _places(settings: Settings) -> object:
+    """Return what a reload may not change: where one connects, what is spoken there, and to whom."""
     return (
         settings.api,
-        tuple((each.name, each.dialect, each.listen, each.tls) for each in settings.front_ends),
+        tuple(
+            (each.name, each.dialect, each.listen, each.tls, each.client_ca_file)
+            for each in settings.front_ends
+        ),
     )
 
 
@@ -234,17 +311,17 @@ def _read_secret(file: Path) -> bytes:
     return secret
 
 
-def _listeners(service: Service, endpoint: AuthEndpoint) -> list[Listener]:
+def _listeners(service: Service, oversized: Application) -> list[Listener]:
     settings = service.settings
     api = Listener(
         name=API_NAME,
         address=str(settings.api.listen),
         tls=_tls(settings.api.tls, ClientCertificates.OPTIONAL, service.authorities),
     )
-    return [api, *(_listener(each, service, endpoint) for each in settings.front_ends)]
+    return [api, *(_listener(each, service, oversized) for each in settings.front_ends)]
 
 
-def _listener(front_end: FrontEndSettings, service: Service, endpoint: AuthEndpoint) -> Listener:
+def _listener(front_end: FrontEndSettings, service: Service, oversized: Application) -> Listener:
     asked, authorities = ClientCertificates.IGNORED, tuple[bytes, ...]()
     if front_end.dialect is Dialect.TLS:
         asked, authorities = ClientCertificates.OPTIONAL, service.authorities
@@ -255,7 +332,7 @@ def _listener(front_end: FrontEndSettings, service: Service, endpoint: AuthEndpo
         name=front_end.name,
         address=str(front_end.listen),
         tls=_tls(front_end.tls, asked, authorities),
-        oversized=endpoint,  # a certificate header that is too large is refused and audited, not a bare 431
+        oversized=oversized,  # a certificate header that is too large is refused and audited, not a bare 431
     )
 
 
