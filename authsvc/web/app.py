@@ -1,26 +1,42 @@
-"""`create_app`: the application, in one place. It builds without a configuration, a network or a database.
+"""`create_app`: the application of the API, in one place. It builds without a configuration, a network or a database.
 
-The sub-request endpoint `/auth` is a raw ASGI callable that answers before FastAPI routes anything: it is the
-hot path, and a routed FastAPI endpoint costs three times as much. Everything else (JSON API, health) is
-FastAPI.
+Here: what all answers of the API have in common. Not here: the sub-request endpoint `/auth` (`auth.py`, a raw
+ASGI callable: it is the hot path, and a routed FastAPI endpoint costs three times as much), and which listener
+reaches what (`serving.py`).
+
+Invariants:
+
+* Every answer has a request id of ours and is kept out of caches.
+* Everything that goes wrong is a problem document (RFC 9457); a bug is a 500 that says nothing (threat T14).
+* Of a caller who has not been admitted, no answer tells who exists (threat T61).
 """
 
-from collections.abc import Awaitable, Callable
+import json
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from authsvc.operations.service import Service
-from authsvc.reason import Reason
+from authsvc.reason import Reason, outward_reason
 from authsvc.web.api import decisions, health
 from authsvc.web.api.callers import CallRefused, request_id_of
 from authsvc.web.api.documents import ProblemDocument
 from authsvc.web.api.sub_request import SUB_REQUEST_PATHS
+from authsvc.web.auth import FrontEnd
+from authsvc.web.connection import Message, Receive, Scope, Send
+from authsvc.web.http_protocol import new_request_id
+from authsvc.web.responses import CHALLENGE, NO_STORE, RETRY_AFTER_SECONDS, TITLES
 from directory_assistance.errors import shorten
 
 __all__ = ["create_app"]
+
+_LOG = logging.getLogger("authsvc.api")
 
 _VERSION = "0.1.0"
 
@@ -30,12 +46,15 @@ _DESCRIPTION = (
 )
 
 
-def create_app(service: Service | None = None) -> FastAPI:
+def create_app(
+    service: Service | None = None, front_ends: Mapping[str, FrontEnd] = MappingProxyType({})
+) -> FastAPI:
     """Build the application.
 
     Args:
         service: the running service; None builds an application that knows its routes and answers 503 to
             calls, which is what the OpenAPI document is generated from.
+        front_ends: by the name of their listener: who may call besides administrators.
 
     """
     app = FastAPI(
@@ -46,38 +65,76 @@ def create_app(service: Service | None = None) -> FastAPI:
         docs_url=None,  # the pages load scripts from elsewhere
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # a redirect would be built of the caller's own `Host`
+        strict_content_type=True,  # a body without `application/json` is none: no web page can forge a call
     )
     described = app.openapi
 
     def describe() -> dict[str, object]:
-        """Return FastAPI's document, with the endpoint that FastAPI does not route."""
+        """Return FastAPI's document, with what it does not route: `/auth`, and problem documents."""
         document = described()
         document["paths"] = SUB_REQUEST_PATHS | document["paths"]
+        document["components"]["schemas"]["ProblemDocument"] = ProblemDocument.model_json_schema()
         return document
 
     app.openapi = describe  # type: ignore[method-assign]  # the way FastAPI documents to extend the document
     app.state.service = service
-    app.state.front_ends = {}
+    app.state.front_ends = front_ends
+    app.state.readiness = None
     app.include_router(decisions.router)
+    app.include_router(decisions.explanations)
     app.include_router(health.router)
-    app.middleware("http")(_finish)
+    app.add_middleware(_Outermost)
     app.add_exception_handler(CallRefused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _not_found)
+    app.add_exception_handler(HTTPException, _no_such_call)
     return app
 
 
-async def _finish(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Give every answer its request id and keep it out of caches."""
-    response = await call_next(request)
-    response.headers["X-Request-Id"] = request_id_of(request)
-    response.headers["Cache-Control"] = "private, no-store"
-    return response
+class _Outermost:
+    """Gives every request its id, every answer the headers of all answers, and every bug its answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return  # no lifespan, no web sockets
+        request_id = new_request_id().decode("ascii")
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def send_finished(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                headers["X-Request-Id"] = request_id
+                headers["Cache-Control"] = NO_STORE.decode("ascii")
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_finished)
+        except Exception:
+            # The outermost handler: a bug is a 500, never an allow. What has begun is cut by the server.
+            _LOG.exception("bug", extra={"request_id": request_id})
+            if started:
+                raise
+            await _bug(request_id)(scope, receive, send_finished)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, CallRefused)
-    return _problem(request, error.reason, error.detail)
+    service = request.app.state.service
+    expose = isinstance(service, Service) and service.settings.expose_reasons
+    code = outward_reason(error.reason, expose=expose)
+    headers = {"Auth-Reason": code}
+    if error.reason.status == 401:
+        headers["WWW-Authenticate"] = CHALLENGE.decode("ascii")
+    if error.reason.status == 503:
+        headers["Retry-After"] = RETRY_AFTER_SECONDS.decode("ascii")
+    return _problem(request, code, status=error.reason.status, detail=error.detail, headers=headers)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -86,41 +143,44 @@ async def _invalid(request: Request, error: Exception) -> Response:
     places = sorted(
         {".".join(str(part) for part in each["loc"]) + ": " + each["msg"] for each in error.errors()}
     )
-    return _problem(request, Reason.BAD_REQUEST, shorten("; ".join(places)))
+    return await _refused(request, CallRefused(Reason.BAD_REQUEST, shorten("; ".join(places))))
 
 
-async def _not_found(request: Request, error: Exception) -> Response:
+async def _no_such_call(request: Request, error: Exception) -> Response:
+    """Answer 404 and 405, with `Allow`; and 400 for what FastAPI itself cannot read."""
     assert isinstance(error, HTTPException)
-    document = ProblemDocument(
-        type="about:blank",
-        title=str(error.detail),
-        status=error.status_code,
-        detail=str(error.detail),
-        reason=Reason.BAD_REQUEST.value,
-        request_id=request_id_of(request),
-    )
-    return JSONResponse(
-        document.model_dump(), status_code=error.status_code, media_type="application/problem+json"
-    )
+    code = Reason.BAD_REQUEST.value
+    headers = {**(error.headers or {}), "Auth-Reason": code}
+    detail = f"{error.detail.lower()}: `{shorten(request.url.path)}`"
+    return _problem(request, code, status=error.status_code, detail=detail, headers=headers)
 
 
-def _problem(request: Request, reason: Reason, detail: str) -> Response:
+def _problem(
+    request: Request, code: str, *, status: int, detail: str, headers: Mapping[str, str]
+) -> Response:
     document = ProblemDocument(
-        type="about:blank",
-        title=reason.value.replace("_", " "),
-        status=reason.status,
+        type=f"urn:authsvc:reason:{code}",
+        title=TITLES[code],
+        status=status,
         detail=detail,
-        reason=reason.value,
+        reason=code,
         request_id=request_id_of(request),
     )
-    headers = {"Auth-Reason": reason.value}
-    if reason.status == 401:
-        headers["WWW-Authenticate"] = 'Certificate realm="authsvc"'
-    if reason.status == 503:
-        headers["Retry-After"] = "1"
-    return JSONResponse(
-        document.model_dump(),
-        status_code=reason.status,
-        headers=headers,
-        media_type="application/problem+json",
-    )
+    return _document(document.model_dump(), status, headers)
+
+
+def _bug(request_id: str) -> Response:
+    """Return the answer to a bug: no reason code, nothing of what happened."""
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": "Internal Server Error",
+        "status": 500,
+        "request_id": request_id,
+    }
+    return _document(document, 500, {})
+
+
+def _document(document: Mapping[str, object], status: int, headers: Mapping[str, str]) -> Response:
+    # ASCII only: what a caller sent and is told about may be no text at all (unpaired surrogates).
+    body = json.dumps(document, ensure_ascii=True).encode("ascii")
+    return Response(body, status_code=status, headers=dict(headers), media_type="application/problem+json")

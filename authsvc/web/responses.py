@@ -30,10 +30,12 @@ from directory_assistance.dn import DistinguishedName, render_ldap, render_name
 from directory_assistance.entry import Identity
 
 __all__ = [
+    "CHALLENGE",
     "DEFAULT_HEADER_BUDGET",
     "DEFAULT_IDENTITY_HEADERS",
     "NO_STORE",
     "REQUEST_ID_LENGTH",
+    "RETRY_AFTER_SECONDS",
     "TITLES",
     "Answer",
     "IdentityHeader",
@@ -55,10 +57,10 @@ NO_STORE: Final = b"private, no-store"
 REQUEST_ID_LENGTH: Final = 24
 """Characters of a request id of ours: fixed, so that the length of a body is known before its id is."""
 
-_RETRY_AFTER_SECONDS: Final = b"2"
+RETRY_AFTER_SECONDS: Final = b"2"
 """When to ask again after *undecided*: breakers and reconnects of directories work in seconds."""
 
-_CHALLENGE: Final = b'ClientCertificate realm="authsvc"'
+CHALLENGE: Final = b'ClientCertificate realm="authsvc"'
 """RFC 9110 section 11.6.1 wants a challenge with every 401; no scheme is registered for TLS client
 certificates, so this is the word of the drafts about them. Browsers show the page for a scheme that they do
 not know."""
@@ -278,9 +280,9 @@ class Responses:
         code = outward_reason(reason, expose=self._expose_reasons)
         headers: list[tuple[bytes, bytes]] = [(b"auth-reason", code.encode("ascii"))]
         if number == 401:
-            headers.append((b"www-authenticate", _CHALLENGE))
+            headers.append((b"www-authenticate", CHALLENGE))
         if number == 503:
-            headers.append((b"retry-after", _RETRY_AFTER_SECONDS))
+            headers.append((b"retry-after", RETRY_AFTER_SECONDS))
         if https_url:
             headers.append((b"location", encode_url(https_url)))
         before, after = _page(code, https_url) if for_person else _problem(code, number, detail, https_url)

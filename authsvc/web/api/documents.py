@@ -89,7 +89,7 @@ class MembershipDocument(_Document):
 
 
 class IdentityDocument(_Document):
-    """Who it is."""
+    """Who it is. `groups` are those that count for ACLs, as in `Remote-Groups`."""
 
     name: str
     dn: str
@@ -198,7 +198,7 @@ def write_verdict(  # noqa: PLR0913 - what a document says besides the verdict
         request_id: ours.
         policy_version: of the snapshot it was made with.
         now: for `expires_in` and the age of revocation evidence.
-        expose: whether the caller may know the true reason, the details and who was refused.
+        expose: whether the caller may know the true reason, the details, and who was refused without an identity.
         with_trace: whether the trace is written.
         advice: `to_change_this`, empty for none.
 
@@ -225,7 +225,7 @@ def write_verdict(  # noqa: PLR0913 - what a document says besides the verdict
         access=_access(access) if access is not None else None,
         certificate=_certificate(verdict.certificate) if verdict.certificate is not None else None,
         evidence=_evidence(verdict.certificate, revocation, now) if verdict.certificate is not None else None,
-        notes=list(notes),
+        notes=list(notes) if expose or word == "allowed" else [],
         expires_in=max(0, int((valid_until - now).total_seconds())),
         policy_version=policy_version,
         to_change_this=advice or None,
@@ -247,6 +247,7 @@ def _identity(identity: Identity) -> IdentityDocument:
         groups=[
             MembershipDocument(name=group.name, domain=group.domain, via=list(group.via))
             for group in identity.groups
+            if group.type.counts_for_acls
         ],
         found_by=identity.found_by,
         bound_by=identity.bound_by,

@@ -1,6 +1,7 @@
 """`GET /healthz` (the process lives) and `GET /readyz` (it can decide), on the listener `api`; open to everybody.
 
-Neither says anything about people, and `/readyz` names sources only by their configured names.
+Neither says anything about people; `/readyz` names files, directories and authorities. However many ask at a
+time, the directories are asked once.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from authsvc.operations.service import Service
+from authsvc.operations.service import Readiness, Service
 
 __all__ = ["router"]
 
@@ -46,7 +47,12 @@ async def readyz(request: Request, response: Response) -> ReadyDocument:
         response.status_code = 503
         return ReadyDocument(ready=False, policy_version="", problems=["no service is running"], warnings=[])
     assert isinstance(service, Service)
-    state = await asyncio.to_thread(service.readiness)  # a directory may take two seconds
+    flight = request.app.state.readiness
+    if flight is None or flight.done():
+        flight = asyncio.ensure_future(asyncio.to_thread(service.readiness))  # it may take two seconds
+        request.app.state.readiness = flight
+    state = await asyncio.shield(flight)
+    assert isinstance(state, Readiness)
     response.status_code = 200 if state.ready else 503
     return ReadyDocument(
         ready=state.ready,
