@@ -163,8 +163,10 @@ def render_record(record: DecisionRecord, *, with_trace: bool = False) -> str:
 
 
 def _open(path: Path) -> int:
+    # Not blocking: a pipe without a reader would stop a reload for ever, a full one the event loop.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        return os.open(path, flags, _FILE_MODE)
     except OSError as error:
         raise AuditFault(f"audit file `{path}`: {error.strerror}") from error
 

@@ -290,6 +290,34 @@ def test_a_full_disk_is_a_fault_and_recovers() -> None:
     log.close()
 
 
+def test_a_pipe_without_a_reader_is_a_fault_and_no_wait(tmp_path: Path) -> None:
+    """Opening one would wait for its reader: a start that never ends, a reload that blocks all later ones."""
+    os.mkfifo(tmp_path / "audit")
+    with pytest.raises(AuditFault, match="No such device"):
+        AuditLog(tmp_path / "audit")
+
+
+def test_a_pipe_that_nobody_empties_is_a_fault_and_no_wait(tmp_path: Path) -> None:
+    """Waiting for its reader would stop the event loop, and with it every listener."""
+    os.mkfifo(tmp_path / "audit")
+    reader = os.open(tmp_path / "audit", os.O_RDONLY | os.O_NONBLOCK)
+    log = AuditLog(tmp_path / "audit")
+
+    def fill() -> None:
+        for _ in range(1_000):
+            log.record(RECORD)
+
+    with pytest.raises(AuditFault):
+        fill()
+    assert "audit" in log.problem
+    while len(os.read(reader, 65_536)) == 65_536:
+        pass  # empty it
+    log.record(RECORD)
+    assert log.problem == ""
+    log.close()
+    os.close(reader)
+
+
 def test_after_half_a_line_the_next_one_stands_alone(tmp_path: Path) -> None:
     """A pipe that takes only a part of a line is a disk that fills up in the middle of one."""
     path = tmp_path / "pipe"
