@@ -1,5 +1,6 @@
 """The JSON API: who may call it, what it answers, and that no body in the world makes it answer anything else."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -26,8 +27,9 @@ from authsvc.store.certificates import CertificateRecord
 from authsvc.store.people import create_person
 from authsvc.web.api import callers
 from authsvc.web.app import create_app
+from authsvc.web.connection import Receive, Scope, Send
 from authsvc.web.serving import _InForce
-from tests.support.api import API, EDGE, HANGS, Call, Reply, by, send_call
+from tests.support.api import API, EDGE, HANGS, Call, Reply, by, reply_to, send_call
 from tests.support.pki import SERVER_AUTH, Issued
 from tests.support.presented import byte_sequence
 from tests.support.service import (
@@ -543,6 +545,19 @@ def test_t75_nothing_of_the_api_is_where_clients_connect_directly(shared: Api, p
         assert shared.send(replace(authenticate(), path=path, method=method, connection=direct)).status == 404
 
 
+@pytest.mark.parametrize(
+    ("listener", "call"), [("edge", explain()), ("direct", authenticate()), ("nowhere", authorize())]
+)
+def test_t75_the_application_itself_refuses_what_no_listener_passes_on(
+    shared: Api, listener: str, call: Call
+) -> None:
+    """Were a path to be passed on by mistake."""
+    connection = replace(by(MAX), listener=listener)
+    application = create_app(shared.service, shared.in_force.endpoint.settings.front_ends)
+    reply = send_call(application, replace(call, connection=connection, headers=(JSON, SHOWN)))
+    assert (403, "untrusted_front_end") == problem(reply)
+
+
 def test_auth_is_not_on_the_api_listener(shared: Api) -> None:
     for method in ("GET", "POST"):
         assert (404, "bad_request") == problem(
@@ -714,6 +729,27 @@ def test_readiness_is_open_to_everybody(shared: Api) -> None:
     assert expected == reply.document
 
 
+def test_however_many_ask_the_directories_are_asked_once(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody may ask; nobody may make the service do more than it does for one."""
+    asked, readiness = [], own.service.readiness
+
+    def counted() -> object:
+        asked.append(1)
+        return readiness()
+
+    monkeypatch.setattr(own.service, "readiness", counted)
+    call = Call(path="/readyz", method="GET")
+
+    async def main() -> None:
+        pending = [reply_to(own.in_force.answer, call) for _ in range(5)]
+        assert {200} == {reply.status for reply in await asyncio.gather(*pending)}
+        assert len(asked) == 1
+        assert (await reply_to(own.in_force.answer, call)).status == 200
+        assert len(asked) == 2
+
+    asyncio.run(main())
+
+
 def test_what_is_not_ready_answers_503_and_says_why(own: Api) -> None:
     with closing(connect(own.place.folder / "directory.db")) as connection:
         connection.execute("ALTER TABLE generation RENAME TO elsewhere")
@@ -768,6 +804,18 @@ def test_t14_a_bug_is_a_500_that_says_nothing(
     assert {"type", "title", "status", "request_id"} == set(reply.document)
     (record,) = [each for each in caplog.records if each.message == "bug"]
     assert vars(record)["request_id"] == reply.value("X-Request-Id")
+
+
+def test_t14_a_bug_in_the_middle_of_an_answer_cuts_it(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its beginning has been sent: the server ends the connection, so that nobody takes it for whole."""
+
+    async def broken(_self: object, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("starlette.routing.Router.__call__", broken)
+    with pytest.raises(ZeroDivisionError):
+        own.send(Call(path="/healthz", method="GET"))
 
 
 def test_an_application_without_a_service_answers_that_nothing_is_there() -> None:

@@ -305,6 +305,52 @@ def test_t41_who_comes_after_the_end_of_a_long_run_gets_a_verdict_of_its_own() -
         run(main())
 
 
+def test_t78_who_comes_after_the_end_of_a_long_run_waits_for_no_place_in_a_full_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        await case.hold()
+        early = asyncio.ensure_future(case.decider.decide(REQUEST))
+        await case.entered()
+        case.now = CRL_END
+        late = asyncio.ensure_future(case.decider.decide(REQUEST))
+        await asyncio.to_thread(lambda: None)  # a turn of the event loop: it has asked by now
+        monkeypatch.setattr(module, "_LONGEST_QUEUE", 0)
+        await case.let_go()
+        assert isinstance(await early, Allowed)
+        assert (await late).reason is Reason.OVERLOADED
+
+    with place(now=CRL_END - timedelta(seconds=1)) as case:
+        run(main())
+
+
+def test_t72_a_fault_is_shared_by_those_who_asked_at_the_time() -> None:
+    async def main() -> None:
+        await case.hold()
+        case.directory.problem = DirectoryUnavailable("Renovations", "connection refused")
+        asking = asyncio.gather(*(case.decider.decide(REQUEST) for _ in range(5)))
+        verdicts, _ = await asyncio.gather(asking, case.let_go())
+        assert {Reason.DIRECTORY_UNAVAILABLE} == {verdict.reason for verdict in verdicts}
+        assert case.directory.runs == 1
+
+    with place() as case:
+        run(main())
+
+
+def test_with_no_cache_time_everybody_who_asks_later_is_decided_alone() -> None:
+    async def main() -> None:
+        for runs in (1, 2):
+            assert isinstance(await case.decider.decide(REQUEST), Allowed)
+            assert runs == case.directory.runs
+        await case.hold()
+        both = asyncio.gather(case.decider.decide(REQUEST), case.decider.decide(REQUEST))
+        await asyncio.gather(both, case.let_go())
+        assert case.directory.runs == 4
+
+    with place(policy=Policy(allowed_lifetime=timedelta(0))) as case:
+        run(main())
+
+
 def test_a_caller_that_hangs_up_does_not_end_the_run_of_the_others() -> None:
     async def main() -> None:
         await case.hold()

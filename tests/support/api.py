@@ -12,7 +12,7 @@ from authsvc.web.connection import STATE_CONNECTION, Application, Connection, Me
 from tests.support.asgi import AsgiAnswer
 from tests.support.pki import Issued
 
-__all__ = ["API", "EDGE", "HANGS", "Call", "Reply", "by", "send_call"]
+__all__ = ["API", "EDGE", "HANGS", "Call", "Reply", "by", "reply_to", "send_call"]
 
 HANGS = b"(nothing ever comes)"
 """A piece of a body that never comes."""
@@ -59,6 +59,11 @@ class Reply(AsgiAnswer):
 
 
 def send_call(application: Application, call: Call) -> Reply:
+    """Return the answer to a call, on an event loop of its own."""
+    return asyncio.run(reply_to(application, call))
+
+
+async def reply_to(application: Application, call: Call) -> Reply:
     """Return the answer to a call. A body that breaks off is a list of pieces that ends in an empty one."""
     pieces, sent, read = call.sent, list[Message](), 0
 
@@ -91,7 +96,7 @@ def send_call(application: Application, call: Call) -> Reply:
         "state": {STATE_CONNECTION: call.connection},
     }
 
-    asyncio.run(application(scope, receive, send))  # type: ignore[arg-type]  # a coroutine, whatever else it may be
+    await application(scope, receive, send)
     start, *bodies = sent
     assert start["type"] == "http.response.start"
     return Reply(
