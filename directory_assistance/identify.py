@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import assert_never
 
-from directory_assistance.dn import Name, prepare
+from directory_assistance.dn import Name, common_name_of, prepare
 from directory_assistance.domains import (
     AnyDomain,
     DirectoryAssistance,
@@ -59,7 +59,7 @@ def identify(
         own_name=match.own_name,
         domain=match.domain.domain,
         primary=primary,
-        display_name=match.entry.display_name,
+        display_name=match.entry.display_name or common_name_of(match.own_name) or "",
         mail=_mail(match),
         aliases=match.entry.names[1:],
         groups=tuple(
