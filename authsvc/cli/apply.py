@@ -1,6 +1,7 @@
 """`authsvc apply`: people, groups and databases as a file says, after showing what would change."""
 
 import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -153,5 +154,8 @@ def store_of(sql: SqlSettings) -> Iterator[Engine]:
 
 
 def local_actor() -> str:
-    """Return who runs this command, as logs name them."""
-    return f"local:{getpass.getuser()}"
+    """Return who runs this command, as logs name them: `local:<login>`, or the number of an unnamed one."""
+    try:
+        return f"local:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's process may have a number that no login bears
+        return f"local:{os.getuid()}"

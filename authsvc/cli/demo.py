@@ -19,7 +19,7 @@ from authsvc.sample_world.running import RunningWorld
 from authsvc.sample_world.slapd import SlapdError
 from authsvc.sample_world.world import Ports, Story, Way
 
-__all__ = ["demo"]
+__all__ = ["demo", "ended_by_signals"]
 
 _LOOK_SECONDS = 1.0
 """How often a running demo looks whether its servers still run."""
@@ -31,7 +31,7 @@ _TITLES = {"nginx": "through nginx", "tls": "TLS straight", "rfc9440": "by heade
 _REFUSED = {
     "web server": "refused by nginx itself",
     "handshake": "refused in the handshake",
-    "client": "refused by curl itself",
+    "client": "refused by the client itself",
 }
 
 
@@ -56,7 +56,7 @@ def demo(
     told.print(Text.assemble("laying the sample world in ", (str(place(folder)), "bold"), " …"))
     try:
         with (
-            _ended_by_signals(),
+            ended_by_signals(),
             RunningWorld(folder, Ports.counted_from(port), now=datetime.now(UTC)) as world,
         ):
             if as_json:
@@ -72,7 +72,7 @@ def demo(
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Let TERM, and a terminal that is closed, end the demo as Ctrl-C does; while it ends, let it end in order."""
     ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -99,17 +99,17 @@ def _wait(
     while time.monotonic() < end:
         ended = process.poll()
         if ended is not None:
-            raise WorldError(f"{name} ended with status {ended} before it listened: {_tail(log)}")
+            raise WorldError(f"{name} ended with status {ended} before it listened: {read_tail(log)}")
         with socket.socket(family) as probe:
             probe.settimeout(_RETRY_SECONDS)
             if listens(probe):
                 return
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_RETRY_SECONDS)
-    raise WorldError(f"{name} does not listen after {_START_SECONDS:.0f} s: {_tail(log)}")
+    raise WorldError(f"{name} does not listen after {_START_SECONDS:.0f} s: {read_tail(log)}")
 
 
-def _tail(log: Path) -> str:
+def read_tail(log: Path) -> str:
     """Return the end of a log on one line."""
     text = log.read_text(errors="replace") if log.exists() else ""
     lines = [line.strip() for line in text[-_LOG_TAIL:].splitlines() if line.strip()]

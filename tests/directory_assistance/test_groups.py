@@ -160,7 +160,7 @@ def test_groups_nested_as_deep_as_the_limit_are_expanded() -> None:
     assert 20 == len(expand(*chain(20)))
 
 
-def test_groups_nested_deeper_than_the_limit_are_a_fault() -> None:
+def test_t63_groups_nested_deeper_than_the_limit_are_a_fault() -> None:
     with pytest.raises(
         ExpansionLimitExceeded, match=r"domain `Renovations`: groups are nested deeper than 20 levels"
     ):
@@ -185,7 +185,7 @@ def test_as_many_groups_as_the_limit_are_expanded() -> None:
 
 
 @pytest.mark.parametrize("nested", [True, False])
-def test_more_direct_groups_than_the_limit_are_a_fault_nested_or_not(nested: bool) -> None:
+def test_t63_more_direct_groups_than_the_limit_are_a_fault_nested_or_not(nested: bool) -> None:
     groups = [group(f"G{n}", LISTED) for n in range(4)]
     with pytest.raises(
         ExpansionLimitExceeded, match=r"domain `Renovations`: more than 3 groups for one identity"

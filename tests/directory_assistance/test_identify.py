@@ -329,7 +329,7 @@ PLAIN_NAMES: list[tuple[str, World, dict[str, bool]]] = [
 @pytest.mark.parametrize(
     ("world", "expected"), [pytest.param(world, expected, id=told) for told, world, expected in PLAIN_NAMES]
 )
-def test_plain_group_names(world: World, expected: dict[str, bool]) -> None:
+def test_t64_plain_group_names(world: World, expected: dict[str, bool]) -> None:
     assert expected == {membership.qualified_name: membership.plain for membership in world.identity().groups}
 
 
