@@ -178,10 +178,17 @@ def _make_authorities(now: datetime) -> dict[str, pki.Authority]:
     }
 
 
+# Any: the words of a certificate as YAML gives them; `tests/authsvc/test_sample_world.py` holds their shape
+def _described() -> dict[str, dict[str, Any]]:
+    described: dict[str, dict[str, Any]] = yaml.safe_load(
+        (fixtures_folder() / "certificates.yaml").read_text(encoding="utf-8")
+    )
+    return described
+
+
 def _make_certificates(authorities: dict[str, pki.Authority], now: datetime) -> dict[str, pki.Issued]:
-    described = yaml.safe_load((fixtures_folder() / "certificates.yaml").read_text(encoding="utf-8"))
     issued: dict[str, pki.Issued] = {}
-    for name, description in described.items():
+    for name, description in _described().items():
         first, last = description.get("valid", (-1, 365))
         issued[name] = authorities[description.get("issuer", "renovations")].issue(
             description["subject"],
@@ -198,6 +205,9 @@ def _write_trust(
     folder: Path, authorities: dict[str, pki.Authority], issued: dict[str, pki.Issued], now: datetime
 ) -> None:
     trust = folder / "trust"
+    revoked = [
+        issued[name] for name, description in _described().items() if description.get("revoked", False)
+    ]
     files = {
         "renovations-root.pem": authorities["renovations-root"].pem,
         "renovations-issuing.pem": authorities["renovations"].pem,
@@ -205,7 +215,7 @@ def _write_trust(
         "renovations-legacy.pem": authorities["legacy"].pem,
         "airius-root.pem": authorities["airius"].pem,
         "renovations-root.crl": authorities["renovations-root"].crl().pem,
-        "renovations-issuing.crl": authorities["renovations"].crl(revoked=[issued["revoked"]]).pem,
+        "renovations-issuing.crl": authorities["renovations"].crl(revoked=revoked).pem,
         "renovations-legacy.crl": authorities["legacy"]
         .crl(this_update=now - 9 * _STALE, next_update=now - _STALE)
         .pem,
