@@ -151,7 +151,7 @@ def test_authenticate_tells_who_it_is_and_what_that_rests_on(shared: Api) -> Non
         "directory": "primary",
         "method": "client-certificate",
         "mail": "dave@renovations.example",
-        "display_name": "",
+        "display_name": "Dave Lawson",
         "aliases": [],
         "groups": [],
         "found_by": "certificate",
@@ -323,6 +323,13 @@ STRANGERS: dict[str, tuple[Callable[[], Issued | None], tuple[int, str]]] = {
 }
 
 
+_NEEDED = {
+    401: "the client certificate of an administrator, or the bootstrap token, is needed",
+    403: "the ACL of `directory` must give you role `Auditor`",
+    503: "nothing could be decided about the caller",
+}
+
+
 @pytest.mark.parametrize("call", CALLS, ids=CALL_IDS)
 @pytest.mark.parametrize(("issue", "expected"), STRANGERS.values(), ids=STRANGERS.keys())
 def test_t75_nobody_else_may_and_learns_nothing(
@@ -331,6 +338,7 @@ def test_t75_nobody_else_may_and_learns_nothing(
     """Neither about the certificate in the body, nor (T61) who exists; and the refusal is recorded."""
     reply = shared.send(called_by(call, issue()))
     assert expected == problem(reply)
+    assert _NEEDED[reply.status] == reply.document["detail"]
     assert "Dave" not in reply.body.decode()
     record = shared.record(reply)
     assert (call.path in str(record["detail"]), reply.status) == (True, record["status"])
@@ -373,7 +381,9 @@ def test_reasons_are_told_where_the_configuration_says_so(own: Api) -> None:
 def test_while_nothing_can_be_decided_about_the_caller_the_call_is_undecided(own: Api) -> None:
     with closing(connect(own.place.folder / "directory.db")) as connection:
         connection.execute("ALTER TABLE person_names RENAME TO elsewhere")
-    assert (503, "directory_unavailable") == problem(own.send(authenticate()))
+    reply = own.send(authenticate())
+    assert (503, "directory_unavailable") == problem(reply)
+    assert _NEEDED[503] == reply.document["detail"]
 
 
 def test_t41_an_auditor_whose_certificate_was_just_revoked_may_not_call(own: Api) -> None:
@@ -468,7 +478,10 @@ def test_an_admitted_web_server_may_authenticate_and_authorize(shared: Api) -> N
     assert (200, "allowed", "allowed_identity") == verdict(reply)
     assert shared.record(reply)["front_end"] == "edge"
     assert (200, "allowed", "allowed") == verdict(shared.send(from_edge(authorize(), SHOWN)))
-    assert (403, "denied", "acl_level") == verdict(shared.send(from_edge(authorize(EVE), SHOWN)))
+    refused = shared.send(from_edge(authorize(EVE), SHOWN))
+    assert (403, "denied", "acl_level") == verdict(refused)
+    assert refused.document["identity"]["name"] == "Eve Everybody/Renovations"
+    assert refused.document["detail"] is None
 
 
 @pytest.mark.parametrize("call", CALLS[:2], ids=CALL_IDS[:2])

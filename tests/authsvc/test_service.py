@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 from sqlite3 import connect
@@ -18,12 +19,13 @@ from sqlalchemy import Engine
 from authsvc.access.databases import DatabaseTarget
 from authsvc.access.levels import Level
 from authsvc.access.requirements import Requirement
+from authsvc.decision.pipeline import Policy
 from authsvc.decision.ports import StoreFault
 from authsvc.decision.request import DecisionRequest, FrontEndPolicy
 from authsvc.decision.verdict import Allowed, Denied, Verdict
 from authsvc.operations import service as module
 from authsvc.operations.audit import AuditFault, DecisionRecord
-from authsvc.operations.service import Service
+from authsvc.operations.service import Service, open_assistance
 from authsvc.presented.presentation import PresentedCertificate
 from authsvc.reason import Reason
 from authsvc.store.bootstrap import create_token
@@ -83,6 +85,23 @@ def test_a_verdict_is_cached_once_the_service_has_looked(service: Service) -> No
     assert service.decider.cached(DAVE) is verdict
     service._look()
     assert service.decider.cached(DAVE) is verdict
+
+
+def test_a_look_that_finds_no_change_keeps_the_snapshot(service: Service) -> None:
+    before = service._current
+    service._look()
+    assert service._current is before
+
+
+def test_while_nobody_knows_of_changes_every_look_makes_a_new_snapshot(
+    place: Place, service: Service
+) -> None:
+    """So that nobody joins a decision that began long ago."""
+    break_store(place)
+    service._look()
+    before = service._current
+    service._look()
+    assert service._current[0] is not before[0]
 
 
 def _take_the_acl_entry_away(place: Place) -> None:
@@ -262,6 +281,63 @@ def test_a_defect_while_watching_blinds_the_cache_and_watching_goes_on(
         assert service.decider.cached(DAVE) is None
     assert [(1, (2,)), None] == seen[:2]
     assert "watch_failed" in caplog.messages
+
+
+# --- what is configured is what decides --------------------------------------------------------------------
+
+
+def test_the_policy_is_what_the_configuration_says(place: Place) -> None:
+    trust = place.configuration["trust"]
+    assert isinstance(trust, dict)
+    place.configure(
+        deny_access=["Leavers"],
+        full_access_administrators=["Ada Auditor/Renovations"],
+        unknown_certificate="anonymous",
+        trust=trust | {"clock_skew": "90s"},
+        cache={"time": "30s"},
+    )
+    expected = Policy(
+        deny_access=("Leavers",),
+        full_access_administrators=frozenset({read_name("Ada Auditor/Renovations")}),
+        anonymous_without_entry=True,
+        clock_skew=timedelta(seconds=90),
+        allowed_lifetime=timedelta(seconds=30),
+        refused_lifetime=timedelta(seconds=5),
+    )
+    with serving_service(place) as service:
+        assert expected == service._current[0].policy
+
+
+def test_the_default_policy_denies_whoever_has_no_entry(service: Service) -> None:
+    assert Policy() == service._current[0].policy
+    assert ask(service, reading(world().people["norma"])).reason is Reason.NO_ENTRY
+
+
+def test_a_domain_is_opened_with_everything_its_configuration_says(place: Place) -> None:
+    add_acme(
+        place,
+        search_order=3,
+        size_limit=7,
+        on_unavailable="skip",
+        may_assert_primary_names=True,
+        group_authorization="all",
+        plain_group_names=True,
+        mail_domains=["acme.example"],
+        find_by=["mail"],
+    )
+    place.configure_directories(ambiguity="strict")
+    settings = place.settings().directory_assistance
+    with closing(open_assistance(settings)) as assistance:
+        assert settings.ambiguity is assistance.ambiguity
+        (opened,), (configured,) = assistance.domains, settings.domains
+        for each in fields(opened):
+            if each.name != "directory":
+                assert getattr(configured, each.name) == getattr(opened, each.name), each.name
+                assert each.name in _WITHOUT_DEFAULT or getattr(opened, each.name) != each.default
+
+
+_WITHOUT_DEFAULT = {"domain", "plan", "rules", "enabled", "expansion"}
+"""What a domain is always told, or what this configuration leaves as it is."""
 
 
 # --- how long ------------------------------------------------------------------------------------------------

@@ -213,7 +213,10 @@ def _filled_store() -> bytes:
                     name = held.certificate.subject.rfc4514_string().split(",")[0].removeprefix("CN=")
                     certificates = [CertificateRecord.from_der(held.der)]
                     mail = f"{short}@renovations.example"
-                    create_person(change, person(f"{name}/Renovations", mail=mail, certificates=certificates))
+                    told = person(
+                        f"{name}/Renovations", mail=mail, display_name=name, certificates=certificates
+                    )
+                    create_person(change, told)
             create_database(
                 change, _database("sales.nsf", acl("Dave Lawson/Renovations", Level.READER, "Buyer"))
             )
