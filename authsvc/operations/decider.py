@@ -27,8 +27,9 @@ from directory_assistance.trace import TraceRecorder
 
 __all__ = ["Decider"]
 
-_THREADS = 4
-"""Threads that run the pipeline. cryptography and ldap3 hold the GIL: more threads only lengthen the tail."""
+_THREADS = 16
+"""Threads that run the pipeline. They are there to wait for directories, not for speed: cryptography and ldap3 hold
+the GIL. Twice the connections to one LDAP directory, so that one that hangs leaves threads for everybody else."""
 
 _LONGEST_QUEUE = 256
 """Decisions under way or waiting, above which the answer is `overloaded`: about half a second of LDAP

@@ -1,6 +1,7 @@
 """What happens when a server of the sample world dies, and when it comes back. Each test has a world of its own."""
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -80,6 +81,29 @@ def test_a_slapd_that_hangs_is_undecided_within_the_time_limit(world: RunningWor
         assert time.monotonic() - started < _LIMIT_SECONDS
     finally:
         world.slapd.resume()
+
+
+def test_a_slapd_that_hangs_does_not_hold_up_whoever_does_not_need_it(world: RunningWorld) -> None:
+    """Ten different questions that wait for the hanging server leave threads for a person of the primary."""
+    flush(world)
+    world.slapd.pause()
+    waiting = []
+    try:
+        for _story, way in asked(world, needs_ldap=True):
+            for database in ("wiki", "hr.nsf"):
+                command = [
+                    *way.curl[:-1],
+                    way.curl[-1].partition("?")[0] + f"?database={database}&level=editor",
+                ]
+                waiting.append(subprocess.Popen(command, stdout=subprocess.PIPE))
+        reading = next(way for _story, way in asked(world, needs_ldap=False) if way.status == 200)
+        started = time.monotonic()
+        assert ask(reading).status == 200
+        assert time.monotonic() - started < _LIMIT_SECONDS / 2
+    finally:
+        world.slapd.resume()
+        for process in waiting:
+            process.communicate()
 
 
 def test_with_authsvc_stopped_nginx_allows_nothing(world: RunningWorld) -> None:

@@ -6,7 +6,7 @@ what is done with one (`session.py`), and when a question is put again (`directo
 Invariants:
 
 * A session belongs to one caller between `lend` and its end.
-* There are never more than `most` sessions; who comes later waits, until its deadline.
+* There are never more than `most` sessions; who comes later waits, half a second at most.
 * A session whose use raised is closed; every other goes back. The one used last is lent first, so that the
   number of open connections follows the load.
 """
@@ -30,6 +30,12 @@ _OLDEST_SECONDS = 600.0
 
 _IDLE_SECONDS = 60.0
 """Unused time after which a connection is not trusted: firewalls forget quiet connections without a word."""
+
+
+_LONGEST_WAIT_SECONDS = 0.5
+"""How long a caller waits for another to finish: hundreds of answers of a healthy server. A server that hangs holds
+as many threads as there are connections for one time-out each; whoever came later must not hold theirs too, because
+other directories are still there to answer."""
 
 
 class SessionPool:
@@ -58,7 +64,8 @@ class SessionPool:
         """Lend a session.
 
         Args:
-            deadline: monotonic seconds; until then a caller waits for another to finish.
+            deadline: monotonic seconds, for opening; a caller waits for another to finish until then, and no longer
+                than half a second.
             fresh: open a new one, and close those that lie idle: they are as old as the one that failed.
 
         Raises:
@@ -88,13 +95,12 @@ class SessionPool:
 
     def _enter(self, deadline: float, *, fresh: bool) -> list[LdapSession]:
         """Wait for a place; return the sessions to close first."""
+        deadline = min(deadline, time.monotonic() + _LONGEST_WAIT_SECONDS)
         with self._condition:
             while self._taken >= self._most and not self._closed:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._condition.wait(left):
-                    raise DirectoryUnavailable(
-                        self._domain, f"all {self._most} connections were in use until the deadline"
-                    )
+                    raise DirectoryUnavailable(self._domain, f"all {self._most} connections were in use")
             if self._closed:
                 raise DirectoryUnavailable(self._domain, "the directory is closed")
             self._taken += 1
