@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authsvc.access.levels import Level
+from authsvc.decision.verdict import Allowed, Denied
 from authsvc.operations.service import Service
 from authsvc.presented.registry import HandshakeCertificates
 from authsvc.reason import HIDDEN_REASON, Reason
@@ -26,6 +27,7 @@ from authsvc.store.bootstrap import create_token
 from authsvc.store.certificates import CertificateRecord
 from authsvc.store.people import create_person
 from authsvc.web.api import callers
+from authsvc.web.api.documents import write_verdict
 from authsvc.web.app import create_app
 from authsvc.web.connection import Receive, Scope, Send
 from authsvc.web.serving import _InForce
@@ -33,6 +35,7 @@ from tests.support.api import API, EDGE, HANGS, Call, Reply, by, reply_to, send_
 from tests.support.pki import SERVER_AUTH, Issued
 from tests.support.presented import byte_sequence
 from tests.support.service import (
+    BEGIN,
     NOW,
     Place,
     acl,
@@ -41,6 +44,8 @@ from tests.support.service import (
     world,
 )
 from tests.support.store import changing, person
+from tests.support.verdicts import IDENTITY, denied
+from tests.support.verdicts import allowed as allowed_verdict
 
 PEOPLE = world().people
 DAVE, ADA, MAX, EVE, NORMA = (PEOPLE[name] for name in ("dave", "ada", "max", "eve", "norma"))
@@ -161,7 +166,9 @@ def test_authenticate_tells_who_it_is_and_what_that_rests_on(shared: Api) -> Non
     assert document["access"] is None
     assert document["certificate"]["sha256"] == hashlib.sha256(DAVE.der).hexdigest()
     assert document["evidence"]["trust_anchor"] == "corp"
-    assert document["evidence"]["revocation"]["status"] == "good"
+    evidence = document["evidence"]["revocation"]
+    assert ("good", "crl") == (evidence["status"], evidence["source"])
+    assert evidence["age_seconds"] == (NOW - BEGIN).total_seconds()
     assert (60, shared.service.version) == (document["expires_in"], document["policy_version"])
     assert document["trace"] is None
 
@@ -205,6 +212,55 @@ def test_a_refused_identity_is_told_with_its_access(shared: Api) -> None:
     assert reply.document["identity"]["name"] == "Eve Everybody/Renovations"
     assert reply.document["access"]["level"] == "No Access"
     assert reply.document["detail"] is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "expose", "told"),
+    [
+        (allowed_verdict(), False, ["a note"]),
+        (denied(Reason.NO_ENTRY), False, []),
+        (denied(Reason.NO_ENTRY), True, ["a note"]),
+        (denied(Reason.ACL_LEVEL), False, []),
+    ],
+    ids=["an allow", "a refusal", "a refusal to an administrator", "a refused identity"],
+)
+def test_t61_notes_of_a_refusal_are_for_administrators(
+    given: Allowed | Denied, *, expose: bool, told: list[str]
+) -> None:
+    document = write_verdict(
+        replace(given, notes=("a note",)), request_id="r", policy_version="1", now=NOW, expose=expose
+    )
+    assert told == document.notes
+
+
+@pytest.mark.parametrize(
+    ("reason", "expose", "shown"),
+    [
+        (Reason.ACL_LEVEL, False, True),
+        (Reason.DENY_GROUP, False, False),
+        (Reason.DENY_GROUP, True, True),
+    ],
+)
+def test_t61_who_was_refused_without_an_identity_is_for_administrators(
+    reason: Reason, *, expose: bool, shown: bool
+) -> None:
+    refused = replace(denied(reason), identity=IDENTITY)
+    document = write_verdict(refused, request_id="r", policy_version="1", now=NOW, expose=expose)
+    assert shown is (document.identity is not None)
+
+
+def test_groups_that_do_not_count_for_acls_do_not_leave() -> None:
+    """Neither deny nor mail groups: who reads the list takes every name in it for a permission."""
+    document = write_verdict(allowed_verdict(), request_id="r", policy_version="1", now=NOW, expose=True)
+    assert document.identity is not None
+    assert ["Sales", "Partners"] == [group.name for group in document.identity.groups]
+
+
+@pytest.mark.parametrize(("later", "expected"), [(0, 60), (59.5, 0), (61, 0)])
+def test_expires_in_is_never_more_than_what_is_left(later: float, expected: int) -> None:
+    now = NOW + timedelta(seconds=later)
+    document = write_verdict(allowed_verdict(), request_id="r", policy_version="1", now=now, expose=True)
+    assert expected == document.expires_in
 
 
 def test_an_undecided_verdict_carries_no_identity(own: Api) -> None:
