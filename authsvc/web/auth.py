@@ -64,6 +64,11 @@ _LOG = logging.getLogger("authsvc.auth")
 
 _PREFIX: Final = b"/auth"
 
+_CLOSE: Final = (b"connection", b"close")
+"""Ends the connection after a request that announced a body. A web server that keeps the client's
+`Content-Length` on a sub-request, and sends no body, would have the next request on the same connection taken
+for it: somebody else's."""
+
 _REMEMBERED_TARGETS: Final = 4_096
 """Targets kept ready: the pages that people are on at one time."""
 
@@ -209,7 +214,10 @@ class AuthEndpoint:
         except Exception:  # noqa: BLE001 - the outermost handler: a bug is a 500, never an allow
             _LOG.exception("bug", extra={"request_id": request_id.decode("ascii")})
             message = _internal_error(request_id)
-        await send({"type": "http.response.start", "status": message.status, "headers": message.headers})
+        headers = message.headers
+        if _announces_body(scope["headers"]):
+            headers = [*headers, _CLOSE]
+        await send({"type": "http.response.start", "status": message.status, "headers": headers})
         await send({"type": "http.response.body", "body": message.body})
 
     async def _answer(self, scope: Scope, request_id: bytes) -> StartMessage:
@@ -311,6 +319,14 @@ class AuthEndpoint:
                     )
         self.counts[name, answer.reason] += 1
         return answer
+
+
+def _announces_body(headers: Sequence[HeaderField]) -> bool:
+    """Whether a body is to come, or is said to come, behind the head."""
+    return any(
+        (name == b"content-length" and value != b"0") or name == b"transfer-encoding"
+        for name, value in headers
+    )
 
 
 def refuse_caller(
