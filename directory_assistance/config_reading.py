@@ -102,12 +102,15 @@ Text = Annotated[str, pydantic.Field(min_length=1, max_length=_LONGEST_TEXT)]
 Texts = Annotated[tuple[Text, ...], Lax]
 Duration = Annotated[timedelta, pydantic.BeforeValidator(read_duration)]
 
+_OPENSSL_PLACE = re.compile(r" \(_ssl\.c:[0-9]+\)\Z")
+"""Where in Python's C file an error was raised: another line in every release."""
+
 
 def describe_ssl_error(error: OSError | ValueError) -> str:
     """Say what is wrong with TLS material; OpenSSL's own words hold the line of its C file."""
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.lower().replace("_", " ")
-    return shorten(str(error))
+    return shorten(_OPENSSL_PLACE.sub("", str(error)))
 
 
 def reference_in(text: str) -> bool:
