@@ -19,7 +19,7 @@ from authsvc.sample_world.running import RunningWorld
 from authsvc.sample_world.slapd import SlapdError
 from authsvc.sample_world.world import Ports, Story, Way
 
-__all__ = ["demo", "ended_by_signals"]
+__all__ = ["demo", "ended_by_signals", "print_ready", "print_stories"]
 
 _LOOK_SECONDS = 1.0
 """How often a running demo looks whether its servers still run."""
@@ -62,8 +62,8 @@ def demo(
             if as_json:
                 typer.echo((world.folder / "world.json").read_text(encoding="utf-8"), nl=False)
             else:
-                _print_stories(world)
-            _print_ready(world, told)
+                print_stories(world)
+            print_ready(world, told)
             _stay(world)
     except (WorldError, SlapdError) as error:
         raise fail(str(error)) from error
@@ -89,7 +89,8 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _print_stories(world: RunningWorld) -> None:
+def print_stories(world: RunningWorld) -> None:
+    """Print each story with what authsvc answers, and a curl line for each way in."""
     for story in world.stories():
         console.print()
         console.print(Text.assemble((story.story, "bold"), "  ", *_outcome(story)))
@@ -112,7 +113,8 @@ def _outcome(story: Story) -> list[tuple[str, str]]:
     return [(f"{way.status} {way.reason}", colour), *identity]
 
 
-def _print_ready(world: RunningWorld, told: Console) -> None:
+def print_ready(world: RunningWorld, told: Console) -> None:
+    """Print that everything runs, and what else can be typed."""
     folder, configuration = place(world.folder), str(place(world.configuration))
     other_key = str(folder / "certificates" / "other-key.pem")
     url = f"https://localhost:{world.ports.api}/readyz"
