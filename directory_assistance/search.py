@@ -17,6 +17,7 @@ Invariants:
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from directory_assistance.candidates import (
     BindBy,
@@ -282,47 +283,51 @@ class _Search:
         if not plan.candidates:
             self._tell(domain, "not asked")
         for candidate in plan.candidates:
-            limit = _UNIQUE_LIMIT if candidate.find_by.unique else domain.size_limit
-            answer = self._ask(domain, candidate, limit=limit)
-            subject = f"{domain.domain}: {candidate.find_by}: {answer.asked}"
-            if not answer.supported:
-                self._trace.note("search", subject, "this kind of directory cannot be asked so")
-                self._tell(domain, f"{candidate.find_by} not supported")
-                continue
-            self._tell(domain, candidate.find_by)
-            if answer.exceeded:
-                self._trace.note("search", subject, f"more than {limit} entries")
-                yield NoMatch(
-                    refusal=SearchRefusal.AMBIGUOUS,
-                    detail=f"more than {limit} entries of `{domain.domain}` match by {candidate.find_by}",
-                )
-                return
-            marked = self._revoked(domain, answer)
-            if marked is not None:
-                yield marked
-                return
-            bound = [entry for entry in answer.entries if self._binds(domain.plan, entry)]
-            self._trace.note(
-                "search", subject, f"{len(answer.entries)} found, {len(bound)} bound by {domain.plan.bind_by}"
+            outcome = self._look_up(domain, candidate)
+            if outcome is not None:
+                yield outcome
+
+    def _look_up(self, domain: AnyDomain, candidate: Candidate) -> _Hit | NoMatch | None:
+        """Ask one question and bind what is found; None means that the search goes on."""
+        limit = _UNIQUE_LIMIT if candidate.find_by.unique else domain.size_limit
+        answer = self._ask(domain, candidate, limit=limit)
+        subject = f"{domain.domain}: {candidate.find_by}: {answer.asked}"
+        if not answer.supported:
+            self._trace.note("search", subject, "this kind of directory cannot be asked so")
+            self._tell(domain, f"{candidate.find_by} not supported")
+            return None
+        self._tell(domain, candidate.find_by)
+        if answer.exceeded:
+            self._trace.note("search", subject, f"more than {limit} entries")
+            return NoMatch(
+                refusal=SearchRefusal.AMBIGUOUS,
+                detail=f"more than {limit} entries of `{domain.domain}` match by {candidate.find_by}",
             )
-            if len(bound) > 1:
-                owners = ", ".join(f"`{_shown(entry)}`" for entry in bound)
-                yield NoMatch(
-                    refusal=SearchRefusal.AMBIGUOUS,
-                    detail=shorten(
-                        f"{len(bound)} entries of {domain.domain} are bound to this certificate: {owners}"
-                    ),
-                )
-                return
-            if bound:
-                yield _Hit(domain=domain, entry=bound[0], found_by=candidate.find_by)
-            elif answer.entries:
-                found = answer.entries[0]
-                self._refuse(
-                    SearchRefusal.CERTIFICATE_DIFFERS,
-                    f"`{_shown(found)}` in `{domain.domain}` was found by {candidate.find_by}, but "
-                    f"{self._why_not_bound(domain.plan, found)} (bind_by: {domain.plan.bind_by})",
-                )
+        marked = self._revoked(domain, answer)
+        if marked is not None:
+            return marked
+        bound = [entry for entry in answer.entries if self._binds(domain.plan, entry)]
+        self._trace.note(
+            "search", subject, f"{len(answer.entries)} found, {len(bound)} bound by {domain.plan.bind_by}"
+        )
+        if len(bound) > 1:
+            owners = ", ".join(f"`{_shown(entry)}`" for entry in bound)
+            return NoMatch(
+                refusal=SearchRefusal.AMBIGUOUS,
+                detail=shorten(
+                    f"{len(bound)} entries of {domain.domain} are bound to this certificate: {owners}"
+                ),
+            )
+        if bound:
+            return _Hit(domain=domain, entry=bound[0], found_by=candidate.find_by)
+        if answer.entries:
+            found = answer.entries[0]
+            self._refuse(
+                SearchRefusal.CERTIFICATE_DIFFERS,
+                f"`{_shown(found)}` in `{domain.domain}` was found by {candidate.find_by}, but "
+                f"{self._why_not_bound(domain.plan, found)} (bind_by: {domain.plan.bind_by})",
+            )
+        return None
 
     def _why_not_bound(self, plan: MatchPlan, entry: Entry) -> str:
         """Return what an entry that does not bind lacks."""
@@ -385,6 +390,8 @@ class _Search:
                 return len(names.sids) == 1 and entry.sid == names.sids[0]
             case BindBy.NAME | BindBy.INSECURE_NAME_ONLY:
                 return True
+            case _ as unreachable:
+                assert_never(unreachable)
 
     def _is_statement_of_another(self, plan: MatchPlan) -> bool:
         """Whether the path ends in a CA that may not make the statement that binds.

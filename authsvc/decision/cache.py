@@ -18,6 +18,7 @@ Used by one event loop: no lock.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
 from cachetools import LRUCache
 
@@ -72,6 +73,8 @@ def _presented_key(presentation: Presentation) -> _PresentedKey:
             return "unreadable", problem
         case RejectedByFrontEnd(problem=problem):
             return "rejected", problem
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,8 @@ class VerdictCache:
                 shelf, other = self._other, self._verified
             case Undecided():
                 return
+            case _ as unreachable:
+                assert_never(unreachable)
         if epoch is None or _is_bulky(key[2]):
             return
         other.pop(key, None)

@@ -216,6 +216,8 @@ class _Decision:
             case RevocationEvidence() as evidence:
                 self._revocation = evidence
                 self._trace.note("revocation", evidence.source or "no source", evidence.status.value)
+            case _ as unreachable:
+                assert_never(unreachable)
         return None
 
     def _find_identity(self) -> Denied | None:

@@ -437,3 +437,22 @@ def test_a_fault_carries_no_identity() -> None:
     verdict = replace(Case(), databases=UnreachableDatabases()).decide()
     assert isinstance(verdict, Undecided)
     assert not hasattr(verdict, "identity")
+
+
+def test_a_store_without_its_built_in_database_is_undecided() -> None:
+    """Who the administrators are must be known before a name from outside the primary counts."""
+
+    class Empty(MappingDatabases):
+        def find(self, name: str) -> None:
+            return None
+
+    acme = secondary(MemoryDirectory("Acme", (person("D/Acme", holds=DAVE),), ()))
+    case = replace(Case(), primary=primary_of(), domains=(acme,), databases=Empty())
+    assert case.decide().reason is Reason.STORE_UNAVAILABLE
+
+
+def test_a_route_that_covers_nothing_is_said_to_anonymous_where_anonymous_is_allowed() -> None:
+    target = RefusedTarget(reason=Reason.DATABASE_UNKNOWN, problem="no route")
+    nobody = replace(Case(), presentation=NoCertificate(), target=target)
+    assert nobody.decide().reason is Reason.CERTIFICATE_MISSING
+    assert replace(nobody, front_end=ANONYMOUS).decide().reason is Reason.DATABASE_UNKNOWN

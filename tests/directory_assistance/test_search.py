@@ -774,3 +774,33 @@ def test_a_match_cannot_be_made_without_the_search() -> None:
             bound_by=BindBy.CERTIFICATE,
             rule="",
         )
+
+
+def test_a_mark_could_hide_among_more_holders_than_the_size_limit_in_the_primary() -> None:
+    holders = (entry(f"Twin {number}/Renovations", holds=DAVE) for number in range(3))
+    first = replace(primary(*holders, match_plan=plan(FindBy.MAIL)), size_limit=2)
+    assert found(run(DirectoryAssistance(primary=first))[0]) == "ambiguous"
+
+
+def test_explain_warns_of_owners_that_a_later_directory_cannot_tell_apart() -> None:
+    world = DirectoryAssistance(
+        primary=primary(entry(NAME, holds=DAVE)),
+        domains=(secondary("Acme", entry("A/Acme", holds=DAVE), entry("B/Acme", holds=DAVE)),),
+    )
+    outcome, _ = run(world, exhaustive=True)
+    assert isinstance(outcome, Match)
+    assert "A/Acme" in outcome.warnings[0]
+
+
+def test_a_certificate_without_a_key_identifier_is_bound_to_nobody_by_it() -> None:
+    bare = ROOT.issue("CN=Dave Lawson,O=Renovations", subject_key_id=False)
+    match_plan = plan(FindBy.SUBJECT, bind_by=BindBy.SUBJECT_KEY_ID, issued_by=("corp",))
+    held = entry(NAME, holds=bare, subject_key_ids=(b"",))
+    world = DirectoryAssistance(primary=primary(held, match_plan=match_plan))
+    assert found(run(world, bare)[0]) == "certificate_differs"
+
+
+@pytest.mark.parametrize("name", ["Anonymous", "-Default-"])
+def test_a_reserved_name_is_never_an_identity_not_even_in_the_primary(name: str) -> None:
+    world = DirectoryAssistance(primary=primary(entry(name, holds=DAVE)))
+    assert found(run(world)[0]) == "domain_not_trusted_for_name"
