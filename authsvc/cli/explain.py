@@ -40,7 +40,7 @@ def explain(  # noqa: PLR0913 - the options of the contract
     certificate: Annotated[
         Path,
         typer.Argument(
-            metavar="CERT", help="A certificate file, PEM or DER; `none` for a request without one."
+            metavar="CERT", help="A certificate file, PEM or DER; the word `none` for a request without one."
         ),
     ],
     config: ConfigOption = None,

@@ -15,11 +15,10 @@ _DEFAULT = Path("authsvc.yaml")
 
 app = typer.Typer(
     name="authsvc",
-    help="Turns a TLS client certificate into a decision: who is this, and what may they do?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",  # lines of a docstring flow together
 )
 
 
