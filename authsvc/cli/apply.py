@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 from sqlalchemy import Engine
 
-from authsvc.cli.main import app, configuration_path
+from authsvc.cli.application import app, configuration_path
 from authsvc.cli.output import (
     ConfigOption,
     Exit,

@@ -3,7 +3,7 @@
 import typer
 from rich.text import Text
 
-from authsvc.cli.main import app, configuration_path
+from authsvc.cli.application import app, configuration_path
 from authsvc.cli.output import (
     ConfigOption,
     Exit,

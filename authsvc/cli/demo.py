@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from authsvc.cli.main import app
+from authsvc.cli.application import app
 from authsvc.cli.output import JsonOption, command_line, console, counted, errors, fail, guarded, place
 from authsvc.sample_world.errors import WorldError
 from authsvc.sample_world.running import RunningWorld

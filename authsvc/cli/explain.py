@@ -9,7 +9,7 @@ from rich.text import Text
 
 from authsvc.access.acl import EffectiveAccess
 from authsvc.access.databases import IdentityTarget, Target, target_of_words
-from authsvc.cli.main import app, configuration_path
+from authsvc.cli.application import app, configuration_path
 from authsvc.cli.output import ConfigOption, Exit, JsonOption, console, fail, guarded, print_json, visible
 from authsvc.config import read_settings
 from authsvc.decision.advice import advise

@@ -4,8 +4,8 @@ import sys
 
 import typer
 
+from authsvc.cli.application import app, configuration_path
 from authsvc.cli.apply import DirectoryOption, store_of, writable_directory
-from authsvc.cli.main import app, configuration_path
 from authsvc.cli.output import ConfigOption, JsonOption, guarded, print_json
 from authsvc.config import read_settings
 from authsvc.store.declaration import export_declaration

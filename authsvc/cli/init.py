@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from authsvc.cli.application import app, configuration_path
 from authsvc.cli.apply import local_actor, store_of
-from authsvc.cli.main import app, configuration_path
 from authsvc.cli.output import (
     ConfigOption,
     JsonOption,

@@ -1,83 +1,18 @@
-"""The command line `authsvc`: puts the commands together; each stands in a file of its own."""
-
-import os
-from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated
+"""The command line `authsvc`, whole: importing a command's file registers it."""
 
 import typer
 
-from authsvc.cli.output import ConfigOption, fail
+from authsvc.cli import apply, check_config, demo, explain, export, init, openapi, serve
+from authsvc.cli.application import app
 
-__all__ = ["app", "configuration_path", "main", "register_commands"]
+__all__ = ["main", "register_commands"]
 
-_DEFAULT = Path("authsvc.yaml")
-
-app = typer.Typer(
-    name="authsvc",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",  # lines of a docstring flow together
-)
-
-
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands over the option's value
-    if wanted:
-        typer.echo(f"authsvc {version('authsvc')}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    context: typer.Context,
-    config: ConfigOption = None,
-    show_version: Annotated[
-        bool,
-        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
-    ] = False,
-) -> None:
-    """Turns a TLS client certificate into a decision: who is this, and what may they do?
-
-    Exit codes: 0 yes, 1 no, 2 usage or configuration, 3 undecided.
-    """
-    assert not show_version  # its callback has ended the command
-    context.obj = config
-
-
-def configuration_path(context: typer.Context, config: Path | None) -> Path:
-    """Return which authsvc.yaml is meant: the command's own option, the global one, the environment, the default.
-
-    Raises:
-        typer.Exit: none is named, and there is none here.
-
-    """
-    named = config or context.obj
-    if isinstance(named, Path):
-        return named
-    path = Path(os.environ.get("AUTHSVC_CONFIG") or _DEFAULT)
-    if path == _DEFAULT and not path.exists():
-        raise fail(
-            f"no `{_DEFAULT}` here: name one by --config or AUTHSVC_CONFIG, or let `authsvc init` write one"
-        )
-    return path
+_COMMANDS = (apply, check_config, demo, explain, export, init, openapi, serve)
 
 
 def register_commands() -> typer.Typer:
-    """Return the command line with every command; each file registers its own when it is imported."""
-    # NOTE: here and not above, because each of them imports `app` from this file.
-    from authsvc.cli import (  # noqa: PLC0415 - see above
-        apply,
-        check_config,
-        demo,
-        explain,
-        export,
-        init,
-        openapi,
-        serve,
-    )
-
-    assert all((apply, check_config, demo, explain, export, init, openapi, serve))
+    """Return the command line with every command."""
+    assert _COMMANDS  # imported for their registration
     return app
 
 

@@ -4,7 +4,7 @@ import sys
 
 import yaml
 
-from authsvc.cli.main import app
+from authsvc.cli.application import app
 from authsvc.cli.output import JsonOption, guarded, print_json
 from authsvc.web.app import create_app
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import typer
 
-from authsvc.cli.main import app, configuration_path
+from authsvc.cli.application import app, configuration_path
 from authsvc.cli.output import ConfigOption, JsonOption, fail, guarded, print_json
 from authsvc.config import read_settings
 from authsvc.operations.audit import AuditFault
