@@ -324,8 +324,7 @@ def read_name(text: str) -> Name:
 
     1. An unescaped `=` means keywords: in slash form if an unescaped `/` exists, else RFC 4514.
     2. Else an unescaped `/` means abbreviated: of three parts or more a last one of two ASCII letters is the
-       country,
-       otherwise the last is the organisation; of two the last is the organisation.
+       country, otherwise the last is the organisation; of two the last is the organisation.
     3. Else `@` means an Internet name.
     4. Else it is flat.
 
@@ -334,9 +333,8 @@ def read_name(text: str) -> Name:
     repaired.
 
     Raises:
-        NameSyntaxError: the text has no such form, is blank, has more than 4,096 characters or 64 attributes,
-        or
-            holds an unusable character.
+        NameSyntaxError: the text has no such form, is blank, has more than 4,096 characters or 64
+            attributes, or holds an unusable character.
 
     """
     _require_usable(text)

@@ -145,8 +145,7 @@ def prepare(text: str) -> str:
 
     1. map: invisible characters to nothing, case folded in full (`ß` to `ss`)
     2. normalise: NFKC, unless more than 30 combining marks follow one another (then the text stays as
-       spelled, and
-       equals only the same spelling)
+       spelled, and equals only the same spelling)
     3. insignificant spaces: every separator is a space, a run of them is one, none at either end
 
     They are repeated until nothing changes, because a normalised character may fold again (`U+1D400`, a bold

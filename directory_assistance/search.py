@@ -1,10 +1,9 @@
 """The search: from the names of a certificate to exactly one entry, in a directory trusted for it, bound to it.
 
-What lives here: which directory is asked when, binding, exactly-one, the trust test on the entry found, the
-marks of
-revoked certificates, and what ends a search. What does not: how a directory is asked (backends), which
-candidates a certificate yields (`candidates.py`), groups (`groups.py`), and whether the certificate may be
-trusted at all.
+What lives here: which directory is asked when, exactly-one, the trust test on the entry found, the marks of
+revoked certificates, and what ends a search. What does not: how a directory is asked (backends), what binds
+an entry (`binding.py`), which candidates a certificate yields (`candidates.py`), groups (`groups.py`), and
+whether the certificate may be trusted at all.
 
 Invariants:
 
@@ -17,18 +16,17 @@ Invariants:
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
 
+from directory_assistance.binding import STRENGTH, binds, why_not_bound
 from directory_assistance.candidates import (
     BindBy,
     Candidate,
     CandidatePlan,
     CertificateCandidate,
     FindBy,
-    MatchPlan,
     plan_candidates,
 )
-from directory_assistance.certificate_names import CertificateNames, read_stored_certificate
+from directory_assistance.certificate_names import CertificateNames
 from directory_assistance.directory import LookUp
 from directory_assistance.dn import Name, is_reserved, read_ldap_dn, render_name
 from directory_assistance.domains import (
@@ -39,7 +37,7 @@ from directory_assistance.domains import (
     PrimaryDomain,
     order_domains,
 )
-from directory_assistance.entry import Entry, Strength
+from directory_assistance.entry import Entry
 from directory_assistance.errors import (
     DirectoryAnswerMalformed,
     DirectoryUnavailable,
@@ -80,10 +78,10 @@ class SearchRequest:
     """One question to directory assistance.
 
     `names`: of a certificate whose path was verified. `anchor_id`: the anchor that path ends in, which
-    `issued_by` is held against. `is_administrative`: whether nobody outside the primary may have a name, beside the
-    primary's own names (explicit entries in the ACL of `directory`, full access administrators); asked for entries
-    found outside alone. `exhaustive`: look on after a hit and report a second owner, without changing the outcome
-    (`explain`). `deadline`: monotonic seconds.
+    `issued_by` is held against. `is_administrative`: whether nobody outside the primary may have a name,
+    beside the primary's own names (explicit entries in the ACL of `directory`, full access administrators);
+    asked for entries found outside alone. `exhaustive`: look on after a hit and report a second owner,
+    without changing the outcome (`explain`). `deadline`: monotonic seconds.
     """
 
     names: CertificateNames
@@ -131,7 +129,7 @@ class Match:
         self.own_name = entry.names[0]
         self.found_by = found_by
         self.bound_by = bound_by
-        self.strength = _STRENGTH[bound_by]
+        self.strength = STRENGTH[bound_by]
         self.rule = rule
         self.warnings = warnings
 
@@ -145,16 +143,6 @@ class NoMatch:
 
 
 SearchOutcome = Match | NoMatch
-
-_STRENGTH = {
-    BindBy.CERTIFICATE: Strength.STRONG,
-    BindBy.PUBLIC_KEY: Strength.STRONG,
-    BindBy.SID: Strength.STRONG,
-    BindBy.ISSUER_SERIAL: Strength.STRONG,
-    BindBy.SUBJECT_KEY_ID: Strength.STRONG,
-    BindBy.NAME: Strength.MEDIUM,
-    BindBy.INSECURE_NAME_ONLY: Strength.WEAK,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,7 +294,8 @@ class _Search:
         marked = self._revoked(domain, answer)
         if marked is not None:
             return marked
-        bound = [entry for entry in answer.entries if self._binds(domain.plan, entry)]
+        names, anchor = self._request.names, self._request.anchor_id
+        bound = [entry for entry in answer.entries if binds(domain.plan, entry, names, anchor)]
         self._trace.note(
             "search", subject, f"{len(answer.entries)} found, {len(bound)} bound by {domain.plan.bind_by}"
         )
@@ -325,26 +314,9 @@ class _Search:
             self._refuse(
                 SearchRefusal.CERTIFICATE_DIFFERS,
                 f"`{_shown(found)}` in `{domain.domain}` was found by {candidate.find_by}, but "
-                f"{self._why_not_bound(domain.plan, found)} (bind_by: {domain.plan.bind_by})",
+                f"{why_not_bound(domain.plan, found, anchor)} (bind_by: {domain.plan.bind_by})",
             )
         return None
-
-    def _why_not_bound(self, plan: MatchPlan, entry: Entry) -> str:
-        """Return what an entry that does not bind lacks."""
-        if self._is_statement_of_another(plan):
-            listed = ", ".join(f"`{anchor}`" for anchor in sorted(plan.issued_by)) or "no anchor"
-            return f"the path ends in anchor `{self._request.anchor_id}`, and issued_by allows {listed}"
-        match plan.bind_by:
-            case BindBy.CERTIFICATE:
-                lacks = "does not hold this certificate"
-            case BindBy.PUBLIC_KEY:
-                lacks = "holds no certificate with this public key"
-            case _:
-                return f"does not hold the {plan.bind_by} of this certificate"
-        others = len(entry.certificates)
-        return (
-            f"{lacks}: it holds {'none' if others == 0 else '1 other' if others == 1 else f'{others} others'}"
-        )
 
     def _tell(self, domain: AnyDomain, what: str) -> None:
         """Remember what was done in a directory, for the text of `no_entry`."""
@@ -358,49 +330,6 @@ class _Search:
                 candidate, limit=limit, deadline=self._request.deadline
             )
         return self._answers[key]
-
-    def _binds(self, plan: MatchPlan, entry: Entry) -> bool:  # noqa: PLR0911 - one for each binding
-        """Whether an entry holds what the plan's binding asks for (semantics: From certificate to entry)."""
-        if self._is_statement_of_another(plan):
-            return False
-        names = self._request.names
-        stored = [certificate.der for certificate in entry.certificates if not certificate.revoked]
-        match plan.bind_by:
-            case BindBy.CERTIFICATE:
-                return names.der in stored
-            case BindBy.PUBLIC_KEY:
-                facts = (read_stored_certificate(der) for der in stored)
-                return any(
-                    fact is not None and fact.public_key_info == names.public_key_info for fact in facts
-                )
-            case BindBy.ISSUER_SERIAL:
-                facts = (read_stored_certificate(der) for der in stored)
-                return any(
-                    fact is not None and fact.serial == names.serial and fact.issuer == names.issuer
-                    for fact in facts
-                )
-            case BindBy.SUBJECT_KEY_ID:
-                if not names.subject_key_id:
-                    return False
-                facts = (read_stored_certificate(der) for der in stored)
-                return names.subject_key_id in entry.subject_key_ids or any(
-                    fact is not None and fact.subject_key_id == names.subject_key_id for fact in facts
-                )
-            case BindBy.SID:
-                return len(names.sids) == 1 and entry.sid == names.sids[0]
-            case BindBy.NAME | BindBy.INSECURE_NAME_ONLY:
-                return True
-            case _ as unreachable:
-                assert_never(unreachable)
-
-    def _is_statement_of_another(self, plan: MatchPlan) -> bool:
-        """Whether the path ends in a CA that may not make the statement that binds.
-
-        Whatever is a statement of the CA counts only from the CAs that may make it. An empty `issued_by` under
-        such a binding is a configuration error; here it means "none", never "all".
-        """
-        needed = bool(plan.issued_by) or plan.bind_by.needs_issued_by
-        return needed and self._request.anchor_id not in plan.issued_by
 
     def _accept(self, hit: _Hit) -> SearchOutcome | None:
         """Check the name of a single bound entry; None means that the search goes on."""

@@ -88,9 +88,8 @@ def read_token_file(path: Path) -> str:
     """Read a token from its file.
 
     Raises:
-        ConfigurationError: the file cannot be read, others than its owner may read or write it, or it holds
-        no
-            token.
+        ConfigurationError: the file cannot be read, others than its owner may read or write it, or it
+            holds no token.
 
     """
     try:

@@ -58,8 +58,7 @@ class CertificateRecord:
 
         Raises:
             CertificateSyntaxError: the octets are not one certificate whose issuer and serial number can
-            be
-                read.
+                be read.
 
         """
         read_facts(der)

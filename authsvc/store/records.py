@@ -6,10 +6,9 @@ files (`declared.py`). Databases with their ACL are `authsvc.access.acl.Database
 Decided where the specification is silent:
 
 * A name of a person or group may not be reserved (`Anonymous`, `-Default-`, anything with `*`).
-* The name of a group that counts for ACLs holds no `@`: in an ACL, `Sales@Airius` is the group `Sales` of
-the
-  domain Airius if there is such a domain, so a group called that would change hands with the
-  configuration (threat T64). Groups of type `mail` and `deny` may be named like mail addresses.
+* The name of a group that counts for ACLs holds no `@`: in an ACL, `Sales@Airius` is the group `Sales` of the
+  domain Airius if there is such a domain, so a group called that would change hands with the configuration
+  (threat T64). Groups of type `mail` and `deny` may be named like mail addresses.
 
 INVARIANT: names are stored as `render_name` prints them, so that reading the text back gives the same
 name.

@@ -109,9 +109,8 @@ class TrustAnchor:
         """Return an anchor.
 
         Raises:
-            TrustMaterialError: the id is empty, the RSA floor is below 2048 bits, or the key is one that no
-            path could
-                use.
+            TrustMaterialError: the id is empty, the RSA floor is below 2048 bits, or the key is one that
+                no path could use.
 
         """
         if not settings.id:
@@ -266,9 +265,8 @@ def read_certificates_pem(pem: bytes, *, source: str) -> tuple[CertificateFacts,
         At least one certificate, in the order of the file.
 
     Raises:
-        TrustMaterialError: no certificate, a block of another kind (a private key does not belong here), a
-        broken
-            block, too many blocks, or an unreadable certificate.
+        TrustMaterialError: no certificate, a block of another kind (a private key does not belong here),
+            a broken block, too many blocks, or an unreadable certificate.
 
     """
     blocks = read_pem_blocks(pem, labels=_CERTIFICATE_LABELS, source=source)

@@ -152,9 +152,8 @@ def read_certificate(der: bytes) -> CertificateFacts:
         Its facts. Not checked: signature, dates, usages, strength.
 
     Raises:
-        CertificateSyntaxError: not DER, over 64 KiB, not version 3, a serial number that is not positive or
-        has more
-            than 20 octets, a repeated extension, or anything that `cryptography` cannot read.
+        CertificateSyntaxError: not DER, over 64 KiB, not version 3, a serial number that is not positive
+            or has more than 20 octets, a repeated extension, or anything that `cryptography` cannot read.
 
     """
     if len(der) > LARGEST_CERTIFICATE:

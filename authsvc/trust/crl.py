@@ -122,10 +122,9 @@ def read_crl(octets: bytes, issuers: Iterable[CertificateFacts], *, source: str)
         source: what messages call the file.
 
     Raises:
-        TrustMaterialError: too large, unreadable, not signed by a known authority that may sign lists, weakly
-        signed,
-            without next update, a delta list, an indirect list, an unknown critical extension, an entry that
-            cannot be read or says removeFromCRL (which only delta lists may).
+        TrustMaterialError: too large, unreadable, not signed by a known authority that may sign lists,
+            weakly signed, without next update, a delta list, an indirect list, an unknown critical extension,
+            an entry that cannot be read or says removeFromCRL (which only delta lists may).
 
     """
     if len(octets) > LARGEST_CRL:

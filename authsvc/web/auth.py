@@ -16,8 +16,7 @@ HTTP form (`responses.py`), any dialect (`presented/`).
 Invariants:
 
 * Nobody's body is read, and no header but those that the front end's configuration names, `Accept` and, for
-  the
-  record, `X-Request-Id`.
+  the record, `X-Request-Id`.
 * Whatever goes wrong in here is a 500 without identity headers (threat T14).
 """
 

@@ -4,9 +4,8 @@ What is added to uvicorn (the tests hold each point against the real server):
 
 * `scope["state"]` carries the `Connection`;
 * a request head is limited in bytes, in lines and in time. One that is too large is read to its end and
-  thrown
-  away, so that the caller can see its answer; then the listener's `oversized` application gets what was kept
-  of it, and the connection ends (threat T9);
+  thrown away, so that the caller can see its answer; then the listener's `oversized` application gets what
+  was kept of it, and the connection ends (threat T9);
 * what is neither head nor body (chunk extensions, a trailer) is limited in bytes, and a body that nobody reads
   in time;
 * a `#` in the request target stays where it is, so that `access/paths.py` refuses it: the parser would cut it

@@ -111,8 +111,7 @@ class IdentityHeaders:
 
         Raises:
             ValueError: there is no such header, a new name is not letters, digits and `-`, is a name that
-            this
-                service uses otherwise, or stands twice.
+                this service uses otherwise, or stands twice.
 
         """
         names = {header: header.value for header in IdentityHeader}

@@ -6,9 +6,8 @@ which connection is used when (`pool.py`), what a result code means for a questi
 Invariants:
 
 * Every ldap3 option is written out at its call, also where it equals today's default.
-* No call lasts longer than it was allowed: each octet sent or received is under one deadline, whatever
-the pace
-  of the server. (Looking up a host's name is the operating system's affair and has its own limits.)
+* No call lasts longer than it was allowed: each octet sent or received is under one deadline, whatever the
+  pace of the server. (Looking up a host's name is the operating system's affair and has its own limits.)
 * No answer takes more memory than `LARGEST_ANSWER`, whatever the server sends.
 * A session that raised is of no more use.
 

@@ -135,10 +135,9 @@ class LdapTls:
 class LdapSettings:
     """One LDAP directory.
 
-    `hosts`: URIs, tried in order whenever a connection is opened. `base`: only entries at or below it
-    exist for us. `connect_timeout`: for connecting and for the TLS handshake, per host. `timeout`: for
-    each operation.
-    `name_attribute`: whose value is the name for ACLs, in LDAP syntax.
+    `hosts`: URIs, tried in order whenever a connection is opened. `base`: only entries at or below it exist
+    for us. `connect_timeout`: for connecting and for the TLS handshake, per host. `timeout`: for each
+    operation. `name_attribute`: whose value is the name for ACLs, in LDAP syntax.
     """
 
     hosts: tuple[str, ...]
