@@ -40,6 +40,7 @@ from directory_assistance.domains import (
 from directory_assistance.entry import Entry
 from directory_assistance.errors import (
     DirectoryAnswerMalformed,
+    DirectoryFault,
     DirectoryUnavailable,
     NameSyntaxError,
     shorten,
@@ -421,7 +422,7 @@ class _Search:
             return outcome
         try:
             second = self._second_owner(outcome, rest)
-        except DirectoryUnavailable as fault:
+        except DirectoryFault as fault:
             if strict:
                 raise
             second = None

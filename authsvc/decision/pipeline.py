@@ -144,6 +144,8 @@ class _Decision:
         self._trace = trace
         self._exhaustive = exhaustive
         self._certificate: VerifiedCertificate | None = None
+        # Beside `_certificate`, which is dropped where it counts as none: what it said bounds the verdict still.
+        self._path_end: datetime | None = None
         self._revocation: RevocationEvidence | None = None
         self._identity: Identity | None = None
         self._notes: list[str] = []
@@ -202,6 +204,7 @@ class _Decision:
         if isinstance(verified, PathRefusal):
             return self._denied(verified.reason, verified.detail)
         self._certificate = verified
+        self._path_end = verified.not_after
         self._trace.note(
             "verify", f"anchor {verified.anchor_id}", f"path of {len(verified.path)} certificates"
         )
@@ -404,8 +407,8 @@ class _Decision:
     def _valid_until(self, lifetime: timedelta) -> datetime:
         """Return what bounds a cached verdict: the earliest of its own life, the path's end and the next update."""
         bounds = [self._moment.now + lifetime]
-        if self._certificate is not None:
-            bounds.append(self._certificate.not_after)
+        if self._path_end is not None:
+            bounds.append(self._path_end)
         if self._revocation is not None and self._revocation.next_update is not None:
             bounds.append(self._revocation.next_update)
         return min(bounds)

@@ -456,3 +456,18 @@ def test_a_route_that_covers_nothing_is_said_to_anonymous_where_anonymous_is_all
     nobody = replace(Case(), presentation=NoCertificate(), target=target)
     assert nobody.decide().reason is Reason.CERTIFICATE_MISSING
     assert replace(nobody, front_end=ANONYMOUS).decide().reason is Reason.DATABASE_UNKNOWN
+
+
+def test_t41_anonymous_made_of_a_certificate_without_entry_ends_with_the_certificate() -> None:
+    """After its end the same certificate is `certificate_expired`: the cache must not know it as Anonymous still."""
+    short = ISSUING.issue("CN=Nobody,O=Renovations", not_after=NOW + timedelta(seconds=20))
+    case = case_of(
+        short,
+        front_end=ANONYMOUS,
+        databases=OPEN,
+        policy=Policy(anonymous_without_entry=True),
+        primary=primary_of(),
+    )
+    verdict = case.decide()
+    assert verdict.reason is Reason.ALLOWED_ANONYMOUS
+    assert bound_of(verdict) == timedelta(seconds=20)

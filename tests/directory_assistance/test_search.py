@@ -804,3 +804,13 @@ def test_a_certificate_without_a_key_identifier_is_bound_to_nobody_by_it() -> No
 def test_a_reserved_name_is_never_an_identity_not_even_in_the_primary(name: str) -> None:
     world = DirectoryAssistance(primary=primary(entry(name, holds=DAVE)))
     assert found(run(world)[0]) == "domain_not_trusted_for_name"
+
+
+def test_explain_survives_a_malformed_answer_after_the_hit() -> None:
+    """`serve` would not have asked that directory: to look on must not change the outcome."""
+    malformed = DirectoryAnswerMalformed("Acme", "an entry without a name")
+    outcome, trace = run(two_owners(Ambiguity.FIRST, fault=malformed), exhaustive=True)
+    assert isinstance(outcome, Match)
+    assert any("not asked for a second owner" in line.result for line in trace.lines)
+    with pytest.raises(DirectoryAnswerMalformed):
+        run(two_owners(Ambiguity.STRICT, fault=malformed))
