@@ -49,7 +49,7 @@ format: install      ## format and repair what lint can repair
 	$(BIN)/ruff check --fix .
 
 lock: install        ## the lock file anew, from pyproject.toml
-	$(BIN)/pip-compile --quiet --all-extras --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	$(BIN)/pip-compile --quiet --all-extras --generate-hashes --no-strip-extras --allow-unsafe --no-emit-index-url \
 	  --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
 
 openapi: install     ## openapi.yaml anew, from the application
