@@ -12,6 +12,8 @@ The contract, held by one test suite over all kinds:
 * `deadline` is in seconds of the monotonic clock; no call outlives it by more than one operation's time-out.
 * Calls may come from several threads at once.
 * Implementations never write.
+* `watch` tells what changes (`directory_assistance.watching`), or returns None where somebody else sees to that: a
+  directory of values never changes, and the service reads the generation of an SQL directory.
 """
 
 from collections.abc import Sequence
@@ -21,8 +23,9 @@ from typing import Protocol
 from directory_assistance.candidates import Candidate
 from directory_assistance.dn import MemberReference, Name
 from directory_assistance.entry import Entry, Group
+from directory_assistance.watching import OnChange, Watch
 
-__all__ = ["Directory", "LookUp", "PrimaryDirectory"]
+__all__ = ["Directory", "LookUp", "PersonGroups", "PrimaryDirectory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,18 @@ class LookUp:
     supported: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonGroups:
+    """The groups of one person as a directory tells them, sorted by name.
+
+    `complete`: the groups that these groups are in are among them, and nothing is left to expand; the directory has
+    then told no ways (`via`) from one to another.
+    """
+
+    groups: tuple[Group, ...]
+    complete: bool = False
+
+
 class Directory(Protocol):
     """A source of entries and groups; see the module's contract."""
 
@@ -54,6 +69,18 @@ class Directory(Protocol):
 
     def find_groups(self, members: Sequence[MemberReference], *, deadline: float) -> tuple[Group, ...]:
         """Find the groups that list any of `members` as a direct member, sorted by name, of every type."""
+        ...
+
+    def find_groups_of_person(self, members: Sequence[MemberReference], *, deadline: float) -> PersonGroups:
+        """Find the groups of somebody who may be listed as any of `members`: at least the direct ones.
+
+        Where a server keeps memberships that no group lists (the primary group of Active Directory), or can tell
+        nested ones at once, this finds them; elsewhere it is `find_groups`.
+        """
+        ...
+
+    def watch(self, on_change: OnChange) -> Watch | None:
+        """Begin to watch for changes; None where this kind of directory needs no watch. At most one at a time."""
         ...
 
     def check(self, *, deadline: float) -> None:

@@ -52,8 +52,9 @@ class Entry:
 
     `names`: the own name first, then the names that only find the entry. `dn`: the LDAP DN, None for other
     kinds. `mapped_names`: the values of the configured name attribute, unread; several make the entry
-    ambiguous. `sid`: the `objectSid` in text form `S-1-5-...`. `alternate_security_identities`: AD
-    `altSecurityIdentities`. `key`: what tells this entry from every other of its directory (row id, DN).
+    ambiguous. `sid`: the `objectSid` in text form `S-1-5-...`. `subject_key_ids`: those that the entry names beside
+    its certificates. `key`: what tells this entry from every other of its directory (row id, DN). `unique_id`: what
+    stays when it is renamed (`entryUUID` of RFC 4530, `nsUniqueId`, `objectGUID`), None where the directory has none.
     """
 
     key: str
@@ -66,6 +67,7 @@ class Entry:
     sid: str | None = None
     subject_key_ids: tuple[bytes, ...] = ()
     disabled: bool = False
+    unique_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,9 +86,9 @@ def expand_groups(
         DirectoryFault: the directory did not answer.
 
     """
-    direct = directory.find_groups(members, deadline=deadline)
-    found = {group.reference: FoundGroup(group=group) for group in direct if counts(group)}
-    frontier = _sorted(found.values())
+    told = directory.find_groups_of_person(members, deadline=deadline)
+    found = {group.reference: FoundGroup(group=group) for group in told.groups if counts(group)}
+    frontier = () if told.complete else _sorted(found.values())
     depth = 1
     while frontier and limits.nested:
         _hold_budget(directory, found, limits)

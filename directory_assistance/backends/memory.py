@@ -23,7 +23,7 @@ from directory_assistance.candidates import (
     TextCandidate,
 )
 from directory_assistance.certificate_names import StoredFacts, read_stored_certificate
-from directory_assistance.directory import LookUp
+from directory_assistance.directory import LookUp, PersonGroups
 from directory_assistance.dn import (
     MemberReference,
     Name,
@@ -47,6 +47,7 @@ from directory_assistance.filters import (
     Substring,
     render_filter,
 )
+from directory_assistance.watching import OnChange, Watch
 
 __all__ = ["MemoryDirectory"]
 
@@ -105,6 +106,14 @@ class MemoryDirectory:
         wanted = frozenset(members)
         found = (group for group, listed in self._groups if listed & wanted)
         return tuple(sorted(found, key=lambda group: (prepare(group.name), group.reference.key)))
+
+    def find_groups_of_person(self, members: Sequence[MemberReference], *, deadline: float) -> PersonGroups:
+        """Find the groups that list the person; this kind of directory knows no other memberships."""
+        return PersonGroups(groups=self.find_groups(members, deadline=deadline))
+
+    def watch(self, on_change: OnChange) -> Watch | None:  # noqa: ARG002 - see below
+        """Return None: the values never change."""
+        return None
 
     def check(self, *, deadline: float) -> None:  # noqa: ARG002 - nothing here takes time
         """Raise `DirectoryUnavailable` once closed."""

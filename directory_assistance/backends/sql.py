@@ -35,7 +35,7 @@ from directory_assistance.candidates import (
     SubjectKeyIdCandidate,
     TextCandidate,
 )
-from directory_assistance.directory import LookUp
+from directory_assistance.directory import LookUp, PersonGroups
 from directory_assistance.dn import MemberReference, Name, prepare, read_name, render_ldap
 from directory_assistance.entry import Entry, Group, GroupType, StoredCertificate
 from directory_assistance.errors import (
@@ -54,6 +54,7 @@ from directory_assistance.sql_values import (
     serial_text,
     text_key,
 )
+from directory_assistance.watching import OnChange, Watch
 
 __all__ = ["MOST_CERTIFICATES", "MOST_GROUPS", "SqlDirectory"]
 
@@ -208,6 +209,14 @@ class SqlDirectory:
             return False
         with self._connect(deadline) as connection:
             return connection.execute(_HOLDS_GROUP, {"key": key}).scalar_one()
+
+    def find_groups_of_person(self, members: Sequence[MemberReference], *, deadline: float) -> PersonGroups:
+        """Find the groups that list the person; this kind of directory knows no other memberships."""
+        return PersonGroups(groups=self.find_groups(members, deadline=deadline))
+
+    def watch(self, on_change: OnChange) -> Watch | None:  # noqa: ARG002 - see below
+        """Return None: the service reads the generation of the database."""
+        return None
 
     def check(self, *, deadline: float) -> None:
         """Read one row, which shows that the database answers and has our tables."""

@@ -45,7 +45,7 @@ from directory_assistance.backends.ldap.session import (
 )
 from directory_assistance.backends.ldap.settings import GroupStyle, LdapSettings, ServerKind, read_ldap_uri
 from directory_assistance.candidates import Candidate
-from directory_assistance.directory import LookUp
+from directory_assistance.directory import LookUp, PersonGroups
 from directory_assistance.dn import (
     DistinguishedName,
     MemberReference,
@@ -63,6 +63,7 @@ from directory_assistance.errors import (
     shorten,
 )
 from directory_assistance.filters import Equality, Or, check_attribute_description, render_filter
+from directory_assistance.watching import OnChange, Watch
 
 __all__ = ["MOST_GROUPS", "LdapDirectory"]
 
@@ -157,6 +158,14 @@ class LdapDirectory:
             if len(found) > MOST_GROUPS:
                 raise self._too_many_groups()
         return tuple(sorted(found.values(), key=lambda group: (prepare(group.name), group.reference.key)))
+
+    def find_groups_of_person(self, members: Sequence[MemberReference], *, deadline: float) -> PersonGroups:
+        """Find the groups that list the person; this kind of directory knows no other memberships."""
+        return PersonGroups(groups=self.find_groups(members, deadline=deadline))
+
+    def watch(self, on_change: OnChange) -> Watch | None:  # noqa: ARG002 - see below
+        """Return None: TEMP."""
+        return None
 
     def check(self, *, deadline: float) -> None:
         """Read the base entry; raise a `DirectoryFault` if that fails."""

@@ -1,0 +1,97 @@
+"""Facts: what a candidate asks for meets what an entry can be found by, wherever a directory would find it."""
+
+import pytest
+
+from directory_assistance.backends.memory import MemoryDirectory
+from directory_assistance.candidates import (
+    Candidate,
+    CertificateCandidate,
+    FilterCandidate,
+    FindBy,
+    IssuerSerialCandidate,
+    SidCandidate,
+    SubjectCandidate,
+    SubjectKeyIdCandidate,
+    TextCandidate,
+)
+from directory_assistance.certificate_names import read_certificate_names
+from directory_assistance.dn import DistinguishedName, FlatName, read_ldap_dn
+from directory_assistance.entry import Entry, StoredCertificate
+from directory_assistance.facts import facts_of_candidate, facts_of_entry
+from directory_assistance.filters import Present
+from tests.support.directories import ALAN, DAVE, DOMAIN, STRANGER, deadline
+
+NAMES = read_certificate_names(DAVE.der)
+ENTRY = Entry(
+    key="1",
+    names=(read_ldap_dn("CN=Dave Lawson,OU=East,O=Airius"), FlatName(text="D. Lawson")),
+    mapped_names=("CN=Mapped,O=Airius", "no name at all"),
+    mails=("dave@airius.com",),
+    certificates=(StoredCertificate(der=DAVE.der), StoredCertificate(der=b"no certificate")),
+    subject_key_ids=(b"\1\2\3",),
+    sid="S-1-5-21-1-2-3-1104",
+)
+FURTHER = {"1": {"uid": ["dlawson"], "userPrincipalName": ["dave@corp"]}}
+TEXTS = {FindBy.UID: ["dlawson"], FindBy.UPN: ["dave@corp"]}
+
+assert NAMES.subject_key_id is not None
+
+MEET: list[Candidate] = [
+    SubjectCandidate(dn=read_ldap_dn("cn=dave  LAWSON,ou=east,o=airius")),
+    SubjectCandidate(dn=read_ldap_dn("cn=mapped,o=airius")),
+    TextCandidate(find_by=FindBy.COMMON_NAME, text="Dave  lawson"),
+    TextCandidate(find_by=FindBy.COMMON_NAME, text="d. LAWSON"),
+    TextCandidate(find_by=FindBy.MAIL, text="DAVE@airius.com"),
+    TextCandidate(find_by=FindBy.UID, text="DLawson"),
+    TextCandidate(find_by=FindBy.UPN, text="Dave@CORP"),
+    CertificateCandidate(der=DAVE.der, issuer=NAMES.issuer, serial=NAMES.serial),
+    CertificateCandidate(der=b"no certificate", issuer=DistinguishedName(rdns=()), serial=1),
+    IssuerSerialCandidate(issuer=NAMES.issuer, serial=NAMES.serial),
+    SubjectKeyIdCandidate(subject_key_id=NAMES.subject_key_id),
+    SubjectKeyIdCandidate(subject_key_id=b"\1\2\3"),
+    SidCandidate(sid="S-1-5-21-1-2-3-1104"),
+]
+
+
+def _other(issued: bytes) -> list[Candidate]:
+    names = read_certificate_names(issued)
+    return [
+        CertificateCandidate(der=issued, issuer=names.issuer, serial=names.serial),
+        IssuerSerialCandidate(issuer=names.issuer, serial=names.serial),
+        SubjectKeyIdCandidate(subject_key_id=names.subject_key_id or b"\0"),
+    ]
+
+
+MISS: list[Candidate] = [
+    SubjectCandidate(dn=read_ldap_dn("CN=Dave Lawson,O=Airius")),
+    TextCandidate(find_by=FindBy.COMMON_NAME, text="Dave"),
+    TextCandidate(find_by=FindBy.MAIL, text="dlawson"),
+    TextCandidate(find_by=FindBy.UID, text="dave@corp"),
+    IssuerSerialCandidate(issuer=NAMES.issuer, serial=NAMES.serial + 1),
+    SidCandidate(sid="S-1-5-21-1-2-3-1105"),
+    *_other(STRANGER.der),
+    *_other(ALAN.der),
+]
+
+
+def found(candidate: Candidate) -> bool:
+    directory = MemoryDirectory(DOMAIN, [ENTRY], attributes=FURTHER)
+    return bool(directory.find_entries(candidate, limit=2, deadline=deadline()).entries)
+
+
+@pytest.mark.parametrize("candidate", MEET, ids=str)
+def test_where_a_directory_finds_an_entry_the_facts_meet(candidate: Candidate) -> None:
+    assert found(candidate)
+    wanted = facts_of_candidate(candidate)
+    assert wanted is not None
+    assert wanted & facts_of_entry(ENTRY, TEXTS)
+
+
+@pytest.mark.parametrize("candidate", MISS, ids=str)
+def test_where_a_directory_finds_nobody_the_facts_do_not_meet(candidate: Candidate) -> None:
+    assert not found(candidate)
+    assert not (facts_of_candidate(candidate) or frozenset()) & facts_of_entry(ENTRY, TEXTS)
+
+
+def test_a_filter_has_no_facts_because_only_the_directory_can_judge_it() -> None:
+    assert facts_of_candidate(FilterCandidate(filter=Present(attribute="cn"))) is None
