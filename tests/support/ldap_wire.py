@@ -12,6 +12,11 @@ __all__ = ["bind_done", "entry", "message", "notice_of_disconnection", "referenc
 _BIND_REQUEST = 0x60
 _SEARCH_REQUEST = 0x63
 
+_ROOT_DSE = bytes.fromhex("04000a0100")
+"""The beginning of a search of the empty name, and of that alone (RFC 4511 section 4.5.1)."""
+
+RootDse = Callable[[int], bytes]
+
 Script = Callable[[int], Iterator[bytes] | Sequence[bytes]]
 """Given the message id of a search, the octets to send, piece by piece."""
 
@@ -64,9 +69,17 @@ def notice_of_disconnection() -> bytes:
     return message(0, _result(0x78, 52, further=name))
 
 
+def _hidden_root_dse(message_id: int) -> bytes:
+    return search_done(message_id)
+
+
 @contextmanager
-def serving(script: Script) -> Iterator[str]:
+def serving(script: Script, *, root_dse: RootDse = _hidden_root_dse) -> Iterator[str]:
     """Serve on a free port of loopback: every bind succeeds, every search is answered by the script.
+
+    Args:
+        script: answers searches, but not those of the root DSE.
+        root_dse: answers a search of the root DSE; by default the server shows none.
 
     Yields:
         The server's URI.
@@ -88,12 +101,8 @@ def serving(script: Script) -> Iterator[str]:
     def answer(connection: socket.socket) -> None:
         with suppress(OSError):
             while received := connection.recv(65536):
-                message_id, operation = _read_request(received)
-                if operation == _BIND_REQUEST:
-                    connection.sendall(bind_done(message_id))
-                elif operation == _SEARCH_REQUEST:
-                    for piece in script(message_id):
-                        connection.sendall(piece)
+                for piece in _answers(received, script, root_dse):
+                    connection.sendall(piece)
 
     acceptor = threading.Thread(target=accept)
     acceptor.start()
@@ -106,6 +115,16 @@ def serving(script: Script) -> Iterator[str]:
             each.close()
         for thread in (acceptor, *workers):
             thread.join(timeout=10)
+
+
+def _answers(received: bytes, script: Script, root_dse: RootDse) -> Iterator[bytes]:
+    message_id, operation = _read_request(received)
+    if operation == _BIND_REQUEST:
+        yield bind_done(message_id)
+    elif operation == _SEARCH_REQUEST and _ROOT_DSE in received:
+        yield root_dse(message_id)
+    elif operation == _SEARCH_REQUEST:
+        yield from script(message_id)
 
 
 def _read_request(octets: bytes) -> tuple[int, int]:

@@ -1,8 +1,7 @@
 """`LdapDirectory`: a trusted domain that lives in an LDAP server.
 
-What lives here: putting questions within time and size limits, once more where a kept connection had ended,
-and what each result code means. What does not: connections (`session.py`, `pool.py`), the questions
-(`questions.py`), reading entries (`reading.py`).
+What lives here: putting questions within size limits, and what each result code means. What does not: hosts and
+connections (`client.py`), the questions (`questions.py`), reading entries (`reading.py`).
 
 Invariants:
 
@@ -15,12 +14,13 @@ Invariants:
 NOTE: a size limit of the server below ours ends an answer early; that counts as more than was asked for.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from directory_assistance.backends.ldap.pool import SessionPool
+from directory_assistance.backends.ldap.client import LdapClient
+from directory_assistance.backends.ldap.hosts import HostStatus
+from directory_assistance.backends.ldap.opening import name_result_code
 from directory_assistance.backends.ldap.questions import (
     ANY_ENTRY,
     EntryQuestion,
@@ -36,13 +36,7 @@ from directory_assistance.backends.ldap.reading import (
     read_entry,
     read_group,
 )
-from directory_assistance.backends.ldap.session import (
-    ConnectionLost,
-    LdapSession,
-    SearchAnswer,
-    SearchRequest,
-    open_session,
-)
+from directory_assistance.backends.ldap.session import SearchAnswer, SearchRequest
 from directory_assistance.backends.ldap.settings import GroupStyle, LdapSettings, ServerKind, read_ldap_uri
 from directory_assistance.candidates import Candidate
 from directory_assistance.directory import LookUp, PersonGroups
@@ -116,14 +110,14 @@ class LdapDirectory:
     def __init__(self, domain: str, settings: LdapSettings) -> None:
         if not settings.hosts:
             raise NameSyntaxError("expected at least one LDAP host, found none")
-        self._hosts = tuple(read_ldap_uri(uri) for uri in settings.hosts)
+        hosts = tuple(read_ldap_uri(uri) for uri in settings.hosts)
         self._name_attribute = settings.name_attribute
         if self._name_attribute is not None:
             check_attribute_description(self._name_attribute)
         self._domain = domain
         self._settings = settings
         self._base = render_ldap(settings.base)
-        self._pool = SessionPool(domain, self._open_session)
+        self._client = LdapClient(domain, hosts, settings)
 
     @property
     def domain(self) -> str:
@@ -172,7 +166,7 @@ class LdapDirectory:
         request = SearchRequest(
             base=self._base,
             scope="BASE",
-            filter_text=render_filter(ANY_ENTRY),
+            filter=ANY_ENTRY,
             attributes=("objectClass",),
             size_limit=1,
         )
@@ -181,9 +175,14 @@ class LdapDirectory:
             raise self._no_base()
         self._hold_success(answer)
 
+    @property
+    def host_statuses(self) -> tuple[HostStatus, ...]:
+        """How each host stands, in the order of preference."""
+        return self._client.host_statuses
+
     def close(self) -> None:
         """Close every connection; calls from now on raise `DirectoryUnavailable`."""
-        self._pool.close()
+        self._client.close()
 
     def _describe(self, question: Question) -> str:
         match question:
@@ -217,7 +216,7 @@ class LdapDirectory:
         request = SearchRequest(
             base=render_ldap(question.dn),
             scope="BASE",
-            filter_text=render_filter(ANY_ENTRY),
+            filter=ANY_ENTRY,
             attributes=self._attributes(()),
             size_limit=1,
         )
@@ -236,7 +235,7 @@ class LdapDirectory:
         request = SearchRequest(
             base=self._base,
             scope="SUBTREE",
-            filter_text=self._print(question),
+            filter=question.filter,
             attributes=self._attributes(question.compared),
             size_limit=limit + 1,
         )
@@ -275,7 +274,7 @@ class LdapDirectory:
         request = SearchRequest(
             base=self._base,
             scope="SUBTREE",
-            filter_text=render_filter(listed),
+            filter=listed,
             attributes=GROUP_ATTRIBUTES,
             size_limit=MOST_GROUPS + 1,
         )
@@ -290,44 +289,7 @@ class LdapDirectory:
                 yield read_group(self._domain, found)
 
     def _ask(self, request: SearchRequest, deadline: float) -> SearchAnswer:
-        """Put a question; once more on a new connection where the one used had ended.
-
-        A connection that stays silent is not tried again: the second try would take as long as the first.
-
-        Raises:
-            DirectoryFault: no complete answer.
-
-        """
-        try:
-            return self._ask_once(request, deadline, fresh=False)
-        except ConnectionLost:
-            return self._ask_once(request, deadline, fresh=True)
-
-    def _ask_once(self, request: SearchRequest, deadline: float, *, fresh: bool) -> SearchAnswer:
-        with self._pool.lend(deadline, fresh=fresh) as session:
-            return session.search(request, self._until(deadline))
-
-    def _open_session(self, deadline: float) -> LdapSession:
-        """Open a connection to the first host that lets us in."""
-        problems: list[str] = []
-        for host in self._hosts:
-            try:
-                return open_session(self._domain, host, self._settings, deadline)
-            except DirectoryUnavailable as fault:
-                problems.append(fault.problem)
-        raise DirectoryUnavailable(self._domain, "; ".join(problems))
-
-    def _until(self, deadline: float) -> float:
-        """Return when one operation must be over.
-
-        Raises:
-            DirectoryUnavailable: the deadline has passed.
-
-        """
-        now = time.monotonic()
-        if now >= deadline:
-            raise DirectoryUnavailable(self._domain, "no time left to ask")
-        return min(now + self._settings.timeout.total_seconds(), deadline)
+        return self._client.ask(request, deadline)
 
     def _hold_success(self, answer: SearchAnswer) -> None:
         """Raise what an answer other than a complete success means."""
@@ -373,4 +335,4 @@ class LdapDirectory:
 
 def _said(answer: SearchAnswer) -> str:
     message = f": {shorten(answer.message)}" if answer.message else ""
-    return f"{answer.code} {shorten(answer.description)}{message}"
+    return f"{name_result_code(answer.code)}{message}"

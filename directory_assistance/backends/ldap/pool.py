@@ -1,7 +1,7 @@
-"""Open connections kept for the next question.
+"""Open connections to one host, kept for the next question.
 
 What lives here: who may use which connection when, how many there are, how old they get. What does not:
-what is done with one (`session.py`), and when a question is put again (`directory.py`).
+what is done with one (`session.py`), and when a question is put again, or elsewhere (`client.py`).
 
 Invariants:
 
@@ -19,11 +19,10 @@ from contextlib import contextmanager
 from directory_assistance.backends.ldap.session import LdapSession
 from directory_assistance.errors import DirectoryUnavailable
 
-__all__ = ["MOST_SESSIONS", "SessionPool"]
+__all__ = ["MOST_SESSIONS", "PoolBusy", "SessionPool"]
 
 MOST_SESSIONS = 8
-"""Connections to one directory per process: ldap3 gains nothing from more, and waiting callers hold threads.
-"""
+"""Connections to one host per process: the server gains nothing from more, and waiting callers hold threads."""
 
 _OLDEST_SECONDS = 600.0
 """Age at which a connection is replaced: a rotated password, certificate or address takes effect by then."""
@@ -38,8 +37,12 @@ as many threads as there are connections for one time-out each; whoever came lat
 other directories are still there to answer."""
 
 
+class PoolBusy(DirectoryUnavailable):
+    """Every connection to the host was in use: that says nothing about the host."""
+
+
 class SessionPool:
-    """The sessions of one directory.
+    """The sessions to one host.
 
     Args:
         domain: for the faults.
@@ -69,7 +72,8 @@ class SessionPool:
             fresh: open a new one, and close those that lie idle: they are as old as the one that failed.
 
         Raises:
-            DirectoryUnavailable: none became free in time, none could be opened, or the pool is closed.
+            PoolBusy: none became free in time.
+            DirectoryUnavailable: none could be opened, or the pool is closed.
 
         """
         stale = self._enter(deadline, fresh=fresh)
@@ -84,14 +88,19 @@ class SessionPool:
         finally:
             self._leave(session, sound=sound)
 
+    def close_idle(self) -> None:
+        """Close the sessions that nobody uses now."""
+        with self._condition:
+            idle, self._idle = self._idle, []
+        for session in idle:
+            session.close()
+
     def close(self) -> None:
         """Close every idle session now, and each lent one when it comes back; lend none any more."""
         with self._condition:
             self._closed = True
-            idle, self._idle = self._idle, []
             self._condition.notify_all()
-        for session in idle:
-            session.close()
+        self.close_idle()
 
     def _enter(self, deadline: float, *, fresh: bool) -> list[LdapSession]:
         """Wait for a place; return the sessions to close first."""
@@ -100,7 +109,7 @@ class SessionPool:
             while self._taken >= self._most and not self._closed:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._condition.wait(left):
-                    raise DirectoryUnavailable(self._domain, f"all {self._most} connections were in use")
+                    raise PoolBusy(self._domain, f"all {self._most} connections were in use")
             if self._closed:
                 raise DirectoryUnavailable(self._domain, "the directory is closed")
             self._taken += 1
@@ -125,6 +134,7 @@ class SessionPool:
             self._taken -= 1
             keep = sound and session is not None and not self._closed
             if keep and session is not None:
+                session.kept = True
                 self._idle.append(session)
             self._condition.notify()
         if session is not None and not keep:
