@@ -29,6 +29,8 @@ _LONGEST_QUOTE = 200
 
 def shorten(text: str) -> str:
     """Return outside input as error texts quote it: control characters escaped, at most 200 characters."""
+    if len(text) <= _LONGEST_QUOTE and text.isprintable():
+        return text  # nearly every text; character by character it would take 20 µs
     visible = "".join(
         character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
         for character in text[: _LONGEST_QUOTE + 1]

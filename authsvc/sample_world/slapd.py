@@ -295,6 +295,7 @@ class SlapdServer:
             f"modulepath {_MODULES}",
             "moduleload back_mdb",
             "moduleload ppolicy",  # knows pwdAccountLockedTime
+            "moduleload syncprov",  # tells changes (RFC 4533)
             f"sizelimit {self._size_limit}",
             "threads 4",
         ]
@@ -318,8 +319,10 @@ class SlapdServer:
             "dbnosync",  # see the module: this is no place for data that matters
             "index objectClass,cn,uid,mail,member,uniqueMember,notesDN,userPrincipalName eq",
             "index objectSid,altSecurityIdentities,userCertificate eq",
+            "index entryCSN,entryUUID eq",
             "access to attrs=userPassword by anonymous auth by * none",
             f'access to * by dn.exact="{self.reader_dn}" read by anonymous {anonymous} by * none',
+            "overlay syncprov",
         ]
         return "\n".join(lines) + "\n"
 

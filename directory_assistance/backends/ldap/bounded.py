@@ -31,6 +31,7 @@ class BoundedSocket:
         """Allow reading `octets`, until an instant of the monotonic clock."""
         self._until = until
         self._octets = octets
+        self.timed_out = False
 
     def recv(self, size: int) -> bytes:
         """Receive what has arrived, at most `size` octets; nothing at the end of the connection."""

@@ -14,12 +14,13 @@ Invariants:
 NOTE: a size limit of the server below ours ends an answer early; that counts as more than was asked for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 from directory_assistance.backends.ldap.client import LdapClient
 from directory_assistance.backends.ldap.hosts import HostStatus
+from directory_assistance.backends.ldap.messages import FoundEntry
 from directory_assistance.backends.ldap.opening import name_result_code
 from directory_assistance.backends.ldap.questions import (
     ANY_ENTRY,
@@ -38,7 +39,8 @@ from directory_assistance.backends.ldap.reading import (
 )
 from directory_assistance.backends.ldap.session import SearchAnswer, SearchRequest
 from directory_assistance.backends.ldap.settings import GroupStyle, LdapSettings, ServerKind, read_ldap_uri
-from directory_assistance.candidates import Candidate
+from directory_assistance.backends.ldap.watch import LdapWatch
+from directory_assistance.candidates import Candidate, FindBy
 from directory_assistance.directory import LookUp, PersonGroups
 from directory_assistance.dn import (
     DistinguishedName,
@@ -56,8 +58,9 @@ from directory_assistance.errors import (
     NameSyntaxError,
     shorten,
 )
+from directory_assistance.facts import facts_of_entry
 from directory_assistance.filters import Equality, Or, check_attribute_description, render_filter
-from directory_assistance.watching import OnChange, Watch
+from directory_assistance.watching import Change, OnChange, Watch
 
 __all__ = ["MOST_GROUPS", "LdapDirectory"]
 
@@ -74,6 +77,9 @@ _INVALID_VALUE = frozenset({21, 34})  # invalidAttributeSyntax, invalidDNSyntax
 _BAD_QUESTION = frozenset(
     {12, 17, 18}
 )  # unavailableCriticalExtension, undefinedAttributeType, inappropriateMatching
+
+_FOUND_BY_TEXT = {FindBy.UID: "uid", FindBy.UPN: "userPrincipalName"}
+"""What finds an entry and is no part of an `Entry`."""
 
 _PARTITIONS_WITHOUT_PEOPLE = frozenset({"cn=configuration", "dc=domaindnszones", "dc=forestdnszones"})
 """Where an Active Directory refers to from the root of a domain, whatever was asked (first component)."""
@@ -157,9 +163,16 @@ class LdapDirectory:
         """Find the groups that list the person; this kind of directory knows no other memberships."""
         return PersonGroups(groups=self.find_groups(members, deadline=deadline))
 
-    def watch(self, on_change: OnChange) -> Watch | None:  # noqa: ARG002 - see below
-        """Return None: TEMP."""
-        return None
+    def watch(self, on_change: OnChange) -> Watch | None:
+        """Have the server tell every change below the base; see `watch.py`."""
+        return LdapWatch(
+            self._domain,
+            self._client,
+            base=self._base,
+            attributes=self._attributes(_FOUND_BY_TEXT.values()),
+            read_change=self._read_change,
+            on_change=on_change,
+        )
 
     def check(self, *, deadline: float) -> None:
         """Read the base entry; raise a `DirectoryFault` if that fails."""
@@ -258,7 +271,15 @@ class LdapDirectory:
             for found in answer.entries
         ]
 
-    def _attributes(self, compared: Sequence[str]) -> tuple[str, ...]:
+    def _read_change(self, found: FoundEntry) -> Change:
+        """Say of a changed entry, person or group, what it can be found by now."""
+        read = read_entry(
+            self._domain, found, name_attribute=self._name_attribute, compared=_FOUND_BY_TEXT.values()
+        )
+        texts = {find_by: read.texts[name.lower()] for find_by, name in _FOUND_BY_TEXT.items()}
+        return Change(unique_id=read.entry.unique_id, facts=facts_of_entry(read.entry, texts))
+
+    def _attributes(self, compared: Iterable[str]) -> tuple[str, ...]:
         mapped = () if self._name_attribute is None else (self._name_attribute,)
         return tuple(dict.fromkeys((*ENTRY_ATTRIBUTES, *mapped, *compared)))
 

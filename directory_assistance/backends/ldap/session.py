@@ -121,7 +121,7 @@ class LdapSession:
         self.host = host
         self.opened = self.used = time.monotonic()
         self.kept = False
-        self._domain = domain
+        self.domain = domain
         self._bounded = bounded
         self._message_id = 16  # above those that binding used
         self._received = bytearray()
@@ -160,8 +160,16 @@ class LdapSession:
             references=tuple(references),
         )
 
-    def send_search(self, request: SearchRequest, until: float, *controls: Control) -> int:
-        """Send a search whose answers are taken one by one with `receive`; return its message id.
+    def send_search(
+        self, request: SearchRequest, until: float, *controls: Control, time_limited: bool = True
+    ) -> int:
+        """Send a search whose answers are taken one by one; return its message id.
+
+        Args:
+            request: the question.
+            until: by when the server should have answered, if `time_limited`.
+            controls: what else the server is asked to do.
+            time_limited: whether the server is told to stop then; a search that tells changes never ends.
 
         Raises:
             TransportFault: it could not be sent.
@@ -169,12 +177,13 @@ class LdapSession:
 
         """
         self._message_id += 1
-        seconds = max(1, math.ceil(until - time.monotonic()))  # whole seconds; a server may ignore it
+        # Whole seconds, 0 for none; a server may ignore it.
+        seconds = max(1, math.ceil(until - time.monotonic())) if time_limited else 0
         try:
             octets = write_search(self._message_id, request, time_limit_seconds=seconds, controls=controls)
         except NameSyntaxError as error:
-            raise DirectoryAnswerMalformed(self._domain, f"the filter cannot be sent: {error}") from error
-        with translated(self._domain, self.host, self._bounded):
+            raise DirectoryAnswerMalformed(self.domain, f"the filter cannot be sent: {error}") from error
+        with translated(self.domain, self.host, self._bounded):
             self._bounded.sendall(octets)
         return self._message_id
 
@@ -186,7 +195,7 @@ class LdapSession:
             DirectoryAnswerMalformed: it was larger than allowed.
 
         """
-        with translated(self._domain, self.host, self._bounded):
+        with translated(self.domain, self.host, self._bounded):
             message = self._next_message()
             if message.message_id == 0 and message.tag == UNSOLICITED:
                 raise ConnectionAbortedError("the server said good-bye")
@@ -194,9 +203,23 @@ class LdapSession:
                 raise MessageSyntaxError("an answer to another question")
             return message
 
-    def allow(self, until: float, octets: int = LARGEST_ANSWER) -> None:
-        """Allow receiving `octets`, until an instant of the monotonic clock."""
-        self._bounded.allow(until, octets)
+    def receive_any(self, until: float) -> Message | None:
+        """Return the next message about anything, None if none came until then; the connection goes on.
+
+        Raises:
+            TransportFault: the connection ended, or it was no LDAP.
+            DirectoryAnswerMalformed: it was larger than `LARGEST_ANSWER`.
+
+        """
+        self._bounded.allow(until, LARGEST_ANSWER)
+        try:
+            with translated(self.domain, self.host, self._bounded):
+                message = self._next_message()
+                if message.message_id == 0:
+                    raise ConnectionAbortedError("the server said good-bye")
+                return message
+        except HostSilent:
+            return None
 
     def close(self) -> None:
         """Say good-bye and close; nothing is raised."""
@@ -227,7 +250,7 @@ class LdapSession:
         message_id = self.send_search(request, until, *controls)
         while True:
             message = self.receive(message_id)
-            with translated(self._domain, self.host, self._bounded):
+            with translated(self.domain, self.host, self._bounded):
                 if message.tag == SEARCH_ENTRY:
                     entries.append(read_entry_message(message.content))
                 elif message.tag == SEARCH_REFERENCE:

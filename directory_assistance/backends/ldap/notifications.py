@@ -1,0 +1,164 @@
+"""How servers are asked to tell changes, and what they then say, as octets and values.
+
+Three means: content synchronisation (RFC 4533; OpenLDAP and 389-ds), persistent search
+(draft-ietf-ldapext-psearch-03; 389-ds and its kin), and the notification control of Active Directory (MS-ADTS section
+3.1.1.3.4.1.9). What lives here: the controls of each, written and read. What does not: the thread that listens
+(`watch.py`).
+
+INVARIANT: what cannot be read raises `MessageSyntaxError`; a change is never passed over because it was spelled oddly.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from directory_assistance.backends.ldap.messages import (
+    Control,
+    Message,
+    MessageSyntaxError,
+    read_elements,
+    write_element,
+    write_integer,
+)
+from directory_assistance.backends.ldap.root_dse import (
+    AD_NOTIFICATION,
+    PERSISTENT_SEARCH,
+    SYNC_REQUEST,
+    RootDse,
+)
+
+__all__ = [
+    "Means",
+    "SyncInfo",
+    "SyncState",
+    "choose_means",
+    "notification_controls",
+    "read_sync_info",
+    "read_sync_state",
+    "write_csn_cookie",
+]
+
+_SYNC_STATE = "1.3.6.1.4.1.4203.1.9.1.2"
+_SYNC_INFO = b"1.3.6.1.4.1.4203.1.9.1.4"
+_SHOW_DELETED = "1.2.840.113556.1.4.417"
+
+_REFRESH_AND_PERSIST = 3
+_EVERY_CHANGE = 0x0F
+"""changeTypes of a persistent search: add, delete, modify, modDN."""
+
+_SEQUENCE = 0x30
+_ENUMERATED = 0x0A
+_OCTET_STRING = 0x04
+_NEW_COOKIE = 0x80
+_REFRESH_DELETE = 0xA1
+_REFRESH_PRESENT = 0xA2
+_SYNC_ID_SET = 0xA3
+_BOOLEAN = 0x01
+
+_UUID_OCTETS = 16
+
+
+class Means(StrEnum):
+    """By what a server tells changes; the words that status and metrics use."""
+
+    SYNCREPL = "syncrepl"
+    PERSISTENT_SEARCH = "persistent search"
+    AD_NOTIFICATION = "change notification"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncState:
+    """The Sync State control of an entry (RFC 4533 section 2.3): its `entryUUID`, and whether it is gone."""
+
+    unique_id: str
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncInfo:
+    """A Sync Info message (RFC 4533 section 2.5).
+
+    `refresh_done`: the first phase is over. `changes`: it names entries that changed or are gone, without more.
+    """
+
+    refresh_done: bool = False
+    changes: bool = False
+
+
+def choose_means(root: RootDse) -> Means | None:
+    """Return by what a server can tell changes, None if by nothing that we know.
+
+    A persistent search comes before content synchronisation: it begins with the next change, where content
+    synchronisation with 389-ds begins by sending every entry there is. OpenLDAP knows no persistent search.
+    """
+    for control, means in (
+        (PERSISTENT_SEARCH, Means.PERSISTENT_SEARCH),
+        (SYNC_REQUEST, Means.SYNCREPL),
+        (AD_NOTIFICATION, Means.AD_NOTIFICATION),
+    ):
+        if control in root.controls:
+            return means
+    return None
+
+
+def notification_controls(means: Means, *, cookie: bytes = b"") -> tuple[Control, ...]:
+    """Return the controls of the search that tells changes; `cookie` says what is known already (syncrepl)."""
+    if means is Means.SYNCREPL:
+        known = write_element(_OCTET_STRING, cookie) if cookie else b""
+        value = write_element(_SEQUENCE, write_integer(_REFRESH_AND_PERSIST, _ENUMERATED) + known)
+        return (Control(oid=SYNC_REQUEST, critical=True, value=value),)
+    if means is Means.PERSISTENT_SEARCH:
+        changes_only = return_change_controls = b"\x01\x01\xff"
+        value = write_element(_SEQUENCE, write_integer(_EVERY_CHANGE) + changes_only + return_change_controls)
+        return (Control(oid=PERSISTENT_SEARCH, critical=True, value=value),)
+    return (
+        Control(oid=AD_NOTIFICATION, critical=True),
+        Control(oid=_SHOW_DELETED, critical=False),  # else nobody hears of an entry that is removed
+    )
+
+
+def write_csn_cookie(context_csns: tuple[str, ...]) -> bytes:
+    """Return the cookie by which OpenLDAP knows that everything up to these change numbers is known."""
+    return f"rid=000,csn={';'.join(context_csns)}".encode() if context_csns else b""
+
+
+def read_sync_state(message: Message) -> SyncState | None:
+    """Read the Sync State control of an entry; None where there is none.
+
+    Raises:
+        MessageSyntaxError: it is none.
+
+    """
+    value = message.controls.get(_SYNC_STATE)
+    if value is None:
+        return None
+    parts = [
+        part for tag, content in read_elements(value) if tag == _SEQUENCE for part in read_elements(content)
+    ]
+    tags = [tag for tag, _content in parts[:2]]
+    if tags != [_ENUMERATED, _OCTET_STRING] or len(parts[1][1]) != _UUID_OCTETS:
+        raise MessageSyntaxError("expected the state of an entry")
+    return SyncState(unique_id=parts[1][1].hex(), deleted=parts[0][1] == b"\x03")
+
+
+def read_sync_info(message: Message) -> SyncInfo | None:
+    """Read an intermediate response as a Sync Info message; None where it is another.
+
+    Raises:
+        MessageSyntaxError: it is a malformed one.
+
+    """
+    parts = dict(read_elements(message.content))
+    if parts.get(0x80) != _SYNC_INFO:
+        return None
+    choices = tuple(read_elements(parts.get(0x81, b"")))
+    if len(choices) != 1:
+        raise MessageSyntaxError("expected one thing that is told")
+    tag, content = choices[0]
+    if tag in {_REFRESH_DELETE, _REFRESH_PRESENT}:
+        booleans = [octets for kind, octets in read_elements(content) if kind == _BOOLEAN]
+        return SyncInfo(refresh_done=not booleans or booleans[0] != b"\x00")  # DEFAULT TRUE
+    if tag == _SYNC_ID_SET:
+        return SyncInfo(changes=True)
+    if tag != _NEW_COOKIE:
+        raise MessageSyntaxError(f"expected something that is told, found tag 0x{tag:02x}")
+    return SyncInfo()
