@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORLD ?= world
 PORT ?= 9440
 
-.PHONY: help install servers run test test-long coverage check format lock openapi benchmark mutate clean
+.PHONY: help install servers test-servers run test test-long coverage check format lock openapi benchmark mutate clean
 
 help:                ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -19,21 +19,26 @@ install: .venv/installed  ## the environment in .venv, from the lock file
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-servers:             ## the servers that the sample world and the tests start: slapd, nginx
+servers:             ## the servers that the sample world starts: slapd, nginx
 	@.ci/install-packages slapd ldap-utils nginx curl openssl -- "test -x /usr/sbin/slapd && test -x /usr/bin/ldapsearch && test -x /usr/sbin/nginx && command -v curl openssl"
+
+test-servers: servers  ## the servers that only tests start: 389-ds, a domain controller of Samba, PostgreSQL
+	@.ci/install-packages 389-ds-base -- "test -x /usr/sbin/ns-slapd"
+	@.ci/install-packages samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules -- "command -v samba-tool && test -x /usr/sbin/samba && test -e /usr/share/samba/setup/provision.ldif && ls /usr/lib/*/samba/ldb/samldb.so"
+	@.ci/install-packages postgresql -- "ls /usr/lib/postgresql/*/bin/initdb"
 
 run: install servers  ## the sample world on loopback: every story with its curl line, until Ctrl-C
 	$(BIN)/authsvc demo $(WORLD) --port $(PORT)
 
-test: install servers  ## every test but the long ones
+test: install test-servers  ## every test but the long ones
 	$(BIN)/python -m pytest -m "not long"
 
-test-long: install servers  ## the tests that take minutes
+test-long: install test-servers  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long
 
 PURE := directory_assistance/der.py,directory_assistance/dn*.py,directory_assistance/errors.py,directory_assistance/trace.py,directory_assistance/entry.py,directory_assistance/certificate_names.py,directory_assistance/naming.py,directory_assistance/candidates.py,directory_assistance/filter*.py,directory_assistance/binding.py,directory_assistance/domains.py,directory_assistance/facts.py,directory_assistance/search.py,directory_assistance/groups.py,directory_assistance/identify.py,authsvc/reason.py,authsvc/original_request.py,authsvc/presented/*,authsvc/access/*,authsvc/decision/*,authsvc/trust/*
 
-coverage: install servers  ## every branch of the pure modules is taken by some test
+coverage: install test-servers  ## every branch of the pure modules is taken by some test
 	$(BIN)/python -m pytest -m "not long" tests/directory_assistance tests/authsvc --cov --cov-branch --cov-report=
 	$(BIN)/coverage report --include="$(PURE)" --fail-under=100 --show-missing --skip-covered
 

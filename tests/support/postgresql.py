@@ -1,0 +1,183 @@
+"""A real PostgreSQL for tests: a cluster of its own on loopback, and scratch databases in it.
+
+Invariants:
+
+* It listens on 127.0.0.1 and on a socket in its folder, nowhere else, and asks everybody for the password.
+* The database system of the machine, if there is one, is not touched.
+* A port is kept over restarts, so that clients may come back to it.
+
+The folder is one of its own below that of temporary files: `postgres` refuses to run as root, and whom it runs as
+instead could not enter the private folders of a test run. The data may be lost when the machine loses power.
+"""
+
+import contextlib
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from tests.support.processes import ServerError, ServerProcess, free_ports, run_to_end
+
+__all__ = ["PostgresqlServer"]
+
+_VERSIONS = Path("/usr/lib/postgresql")
+"""Where Debian keeps the programs of each major version."""
+
+_USER = "postgres"
+"""Whom Debian's package makes for it."""
+
+_SETTINGS = (
+    "fsync=off",  # see the module: this is no place for data that matters
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "autovacuum=off",  # it would hold locks at times of its own choice
+    "shared_buffers=16MB",
+    "max_connections=60",
+)
+
+
+class PostgresqlServer:
+    """One cluster of databases; a context manager that starts and stops it."""
+
+    def __init__(self) -> None:
+        self._programs = _newest_programs()
+        self._password = secrets.token_urlsafe(16)
+        self._port = 0
+        self._number = 0
+        self._folder = Path()
+        self._process: ServerProcess | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None when not running."""
+        return None if self._process is None else self._process.pid
+
+    def url(self, database: str) -> str:
+        """Return the address of a database, for SQLAlchemy with psycopg."""
+        return f"postgresql+psycopg://{_USER}:{self._password}@127.0.0.1:{self._port}/{database}"
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, and remove the folder."""
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        """Start the server, make its cluster first if there is none, and return when it answers.
+
+        Raises:
+            ServerError: a program is missing, or the server does not come up.
+
+        """
+        if self._process is None:
+            self._prepare()
+        assert self._process is not None
+        self._process.start()
+
+    def stop(self) -> None:
+        """End the server and every connection, and wait for it; nothing happens when it is not running."""
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """End the server at once, as a crash would."""
+        assert self._process is not None, "the server was never started"
+        self._process.kill()
+
+    def pause(self) -> None:
+        """Make the server silent without closing anything, as a hung machine is."""
+        assert self._process is not None, "the server was never started"
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        assert self._process is not None, "the server was never started"
+        self._process.resume()
+
+    @contextmanager
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """Make a scratch database and yield its address; drop it at the end, whoever is still connected.
+
+        Args:
+            template: the name of a database to copy, to which nobody is connected.
+
+        """
+        self._number += 1
+        name = f"scratch_{self._number}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def execute(self, statement: str) -> None:
+        """Execute a statement as the administrator."""
+        with self._connect() as connection:
+            connection.execute(statement)  # type: ignore[call-overload]  # a text that we made, no literal
+
+    def _connect(self) -> psycopg.Connection:
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self._port,
+            dbname="postgres",
+            user=_USER,
+            password=self._password,
+            connect_timeout=10,
+            autocommit=True,
+        )
+
+    def _prepare(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="authsvc-postgresql-"))
+        password_file = self._folder / "password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(self._password, encoding="utf-8")
+        if os.geteuid() == 0:
+            entry = pwd.getpwnam(_USER)
+            for path in (self._folder, password_file):
+                os.chown(path, entry.pw_uid, entry.pw_gid)
+        data = self._folder / "data"
+        run_to_end(
+            [self._programs / "initdb", "--pgdata", data, "--username", _USER, "--pwfile", password_file]
+            + ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"],
+            user=_USER,
+        )
+        (self._port,) = free_ports(1)
+        settings = [f"port={self._port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}"]
+        self._process = ServerProcess(
+            [self._programs / "postgres", "-D", data]
+            + [part for setting in (*settings, *_SETTINGS) for part in ("-c", setting)],
+            log=self._folder / "log",
+            answers=self._answers,
+            user=_USER,
+            stop_signal=signal.SIGINT,  # fast: it ends connections instead of waiting for them
+        )
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(psycopg.OperationalError), self._connect():
+            return True
+        return False
+
+
+def _newest_programs() -> Path:
+    """Return the folder of the newest installed version's programs."""
+    found = [folder for folder in _VERSIONS.glob("*/bin") if re.fullmatch(r"[0-9]+", folder.parent.name)]
+    found = [folder for folder in found if (folder / "initdb").exists() and (folder / "postgres").exists()]
+    if not found:
+        raise ServerError("PostgreSQL is not installed: it comes with the Debian package `postgresql`")
+    return max(found, key=lambda folder: int(folder.parent.name))
