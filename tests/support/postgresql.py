@@ -158,7 +158,11 @@ class PostgresqlServer:
             user=_USER,
         )
         (self._port,) = free_ports(1)
-        settings = [f"port={self._port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}"]
+        settings = [
+            f"port={self._port}",
+            "listen_addresses=127.0.0.1",
+            f"unix_socket_directories={self._folder}",
+        ]
         self._process = ServerProcess(
             [self._programs / "postgres", "-D", data]
             + [part for setting in (*settings, *_SETTINGS) for part in ("-c", setting)],

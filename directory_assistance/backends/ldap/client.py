@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+from directory_assistance.backends.ldap.host_watch import HostWatch
 from directory_assistance.backends.ldap.hosts import Hosts, HostStatus
 from directory_assistance.backends.ldap.opening import name_result_code, open_session
 from directory_assistance.backends.ldap.pool import PoolBusy, SessionPool
@@ -36,7 +37,9 @@ from directory_assistance.backends.ldap.session import (
     TransportFault,
 )
 from directory_assistance.backends.ldap.settings import LdapHost, LdapSettings
+from directory_assistance.backends.ldap.watch import LdapWatch, Watched
 from directory_assistance.errors import DirectoryUnavailable
+from directory_assistance.watching import OnChange
 
 __all__ = ["LdapClient"]
 
@@ -67,6 +70,7 @@ class LdapClient:
         self._roots: dict[str, RootDse] = {}
         self._pools = {host.uri: SessionPool(domain, partial(self._open, host)) for host in hosts}
         self._in_order = tuple(hosts)
+        self._watch: LdapWatch | None = None
         self._hosts = Hosts(domain, hosts, self._probe, recovered=self._fail_back)
 
     @property
@@ -118,27 +122,19 @@ class LdapClient:
             order = self._hosts.order()
         return next((self._roots[host.uri] for host in order if host.uri in self._roots), UNKNOWN_ROOT_DSE)
 
-    def open_own_session(self, deadline: float) -> tuple[LdapSession, RootDse]:
-        """Open a connection outside the pools, for a watch; whoever asked closes it.
-
-        Raises:
-            DirectoryUnavailable: no host let us in.
-
-        """
-        problems: list[str] = []
-        for host in self._hosts.order() or self._in_order:
-            try:
-                session = self._open(host, deadline)
-            except TransportFault as fault:
-                self._hosts.note_down(host, fault.problem)
-                problems.append(fault.problem)
-            else:
-                self._hosts.note_up(host)
-                return session, self._roots[host.uri]
-        raise DirectoryUnavailable(self._domain, "; ".join(problems))
+    def watch(self, watched: Watched, on_change: OnChange) -> LdapWatch:
+        """Watch every host, each over a connection of its own; at most one watch at a time."""
+        watches = {
+            host.uri: HostWatch(self._domain, watched, partial(self._open_for_watch, host), on_change)
+            for host in self._in_order
+        }
+        self._watch = LdapWatch(self._hosts, watches)
+        return self._watch
 
     def close(self) -> None:
-        """Close every connection; questions from now on raise `DirectoryUnavailable`."""
+        """End the watch, close every connection; questions from now on raise `DirectoryUnavailable`."""
+        if self._watch is not None:
+            self._watch.close()
         for pool in self._pools.values():
             pool.close()
         self._hosts.close()
@@ -219,6 +215,14 @@ class LdapClient:
             raise TransportFault(self._domain, f"`{host.uri}`: {problem}")
         return root
 
+    def _open_for_watch(self, host: LdapHost, deadline: float) -> tuple[LdapSession, RootDse]:
+        try:
+            session = self._open(host, deadline)
+        except TransportFault as fault:
+            self._hosts.note_down(host, fault.problem)
+            raise
+        return session, self._roots[host.uri]
+
     def _probe(self, host: LdapHost) -> None:
         """Connect, bind and ask something, on a connection of its own."""
         deadline = time.monotonic() + 2 * self._settings.connect_timeout.total_seconds()
@@ -231,7 +235,9 @@ class LdapClient:
         session.close()
 
     def _fail_back(self, host: LdapHost) -> None:
-        """Let go of what lies idle at hosts of less preference."""
+        """Let go of what lies idle at hosts of less preference, and watch the one that is back."""
+        if self._watch is not None:
+            self._watch.wake(host)
         less_preferred = self._in_order[self._in_order.index(host) + 1 :]
         for other in less_preferred:
             self._pools[other.uri].close_idle()

@@ -39,7 +39,7 @@ from directory_assistance.backends.ldap.reading import (
 )
 from directory_assistance.backends.ldap.session import SearchAnswer, SearchRequest
 from directory_assistance.backends.ldap.settings import GroupStyle, LdapSettings, ServerKind, read_ldap_uri
-from directory_assistance.backends.ldap.watch import LdapWatch
+from directory_assistance.backends.ldap.watch import Watched
 from directory_assistance.candidates import Candidate, FindBy
 from directory_assistance.directory import LookUp, PersonGroups
 from directory_assistance.dn import (
@@ -165,14 +165,9 @@ class LdapDirectory:
 
     def watch(self, on_change: OnChange) -> Watch | None:
         """Have the server tell every change below the base; see `watch.py`."""
-        return LdapWatch(
-            self._domain,
-            self._client,
-            base=self._base,
-            attributes=self._attributes(_FOUND_BY_TEXT.values()),
-            read_change=self._read_change,
-            on_change=on_change,
-        )
+        attributes = self._attributes(_FOUND_BY_TEXT.values())
+        watched = Watched(base=self._base, attributes=attributes, read_change=self._read_change)
+        return self._client.watch(watched, on_change)
 
     def check(self, *, deadline: float) -> None:
         """Read the base entry; raise a `DirectoryFault` if that fails."""

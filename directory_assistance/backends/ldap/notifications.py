@@ -5,6 +5,9 @@ Three means: content synchronisation (RFC 4533; OpenLDAP and 389-ds), persistent
 3.1.1.3.4.1.9). What lives here: the controls of each, written and read. What does not: the thread that listens
 (`watch.py`).
 
+NOTE: Active Directory tells nobody but an administrator that an entry was removed. Every write takes a number, and the
+root DSE shows the highest (MS-ADTS section 3.1.1.3.2.14): `WriteLedger` tells whether each one taken was heard of.
+
 INVARIANT: what cannot be read raises `MessageSyntaxError`; a change is never passed over because it was spelled oddly.
 """
 
@@ -13,6 +16,7 @@ from enum import StrEnum
 
 from directory_assistance.backends.ldap.messages import (
     Control,
+    FoundEntry,
     Message,
     MessageSyntaxError,
     read_elements,
@@ -30,6 +34,7 @@ __all__ = [
     "Means",
     "SyncInfo",
     "SyncState",
+    "WriteLedger",
     "choose_means",
     "notification_controls",
     "read_sync_info",
@@ -162,3 +167,37 @@ def read_sync_info(message: Message) -> SyncInfo | None:
     if tag != _NEW_COOKIE:
         raise MessageSyntaxError(f"expected something that is told, found tag 0x{tag:02x}")
     return SyncInfo()
+
+
+class WriteLedger:
+    """Whether every write to an Active Directory was heard of, by the numbers that writes take."""
+
+    __slots__ = ("_heard", "_highest")
+
+    def __init__(self) -> None:
+        self._highest: int | None = None
+        self._heard: set[int] = set()
+
+    def hear(self, found: FoundEntry) -> None:
+        """Note the number (`uSNChanged`) of a change that was told."""
+        number = _number(found, "usnchanged")
+        if number is not None:
+            self._heard.add(number)
+
+    def balances(self, root: FoundEntry) -> bool:
+        """Whether each number taken since the last time was heard; the first time there is nothing to compare.
+
+        A number whose change is still on its way counts as unheard.
+        """
+        highest, before = _number(root, "highestcommittedusn"), self._highest
+        self._highest = highest
+        if highest is None or before is None:
+            return before is None
+        heard = sum(1 for number in self._heard if before < number <= highest)
+        self._heard = {number for number in self._heard if number > highest}
+        return heard >= highest - before
+
+
+def _number(found: FoundEntry, name: str) -> int | None:
+    values = found.values.get(name, ())
+    return int(values[0]) if len(values) == 1 and values[0].isdigit() else None

@@ -16,6 +16,7 @@ from directory_assistance.filters import Present
 
 __all__ = [
     "AD_NOTIFICATION",
+    "HEARTBEAT_REQUEST",
     "IN_CHAIN_CAPABILITIES",
     "PERSISTENT_SEARCH",
     "ROOT_DSE_REQUEST",
@@ -57,6 +58,16 @@ ROOT_DSE_REQUEST: Final = SearchRequest(
     ),
     size_limit=1,
 )
+
+
+HEARTBEAT_REQUEST: Final = SearchRequest(
+    base="",
+    scope="BASE",
+    filter=Present(attribute="objectClass"),
+    attributes=("highestCommittedUSN",),
+    size_limit=1,
+)
+"""The smallest question; Active Directory answers it with the number of its last write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,323 +1,58 @@
-"""The watch of an LDAP directory: one connection on which the server tells every change.
+"""The watch of an LDAP directory: every host of it, as one.
 
-What lives here: the thread that listens, and what it makes of what it hears. What does not: the octets
-(`notifications.py`), connections (`client.py`), who forgets what (`backends/caching.py`).
+Why every host: hosts are replicas, and each learns of a change at a time of its own. An answer is read from one host;
+if another told of the change before that one had it, the old state would be read again, and believed.
 
-1. Open a connection; learn from the root DSE by what means this server tells changes.
-2. Ask it to. With OpenLDAP say that everything up to now is known, or it would send every entry first.
-3. When it has begun: tell `EVERYTHING`, and be `LIVE`.
-4. Tell each change. In between, ask something small: a connection that a firewall forgot is silent as well.
-5. When the connection ends: be `LOST`, tell `EVERYTHING`, and begin again, soon at first, then less often.
-
-NOTE: only content synchronisation says when it has begun. With the other means the server has begun a moment after it
-took the request; we wait that moment, `_SETTLE_SECONDS`, before we are live.
-
-INVARIANT: whatever is heard and not understood is `EVERYTHING`, or the end of the watch; never nothing.
+INVARIANT: the watch is live only while every host that may be asked is being watched live.
 """
 
-import math
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 
-from directory_assistance.backends.ldap.client import LdapClient
-from directory_assistance.backends.ldap.messages import (
-    INTERMEDIATE,
-    SEARCH_DONE,
-    SEARCH_ENTRY,
-    SEARCH_REFERENCE,
-    FoundEntry,
-    Message,
-    MessageSyntaxError,
-    SearchRequest,
-    read_entry_message,
-    read_result_message,
-)
-from directory_assistance.backends.ldap.notifications import (
-    Means,
-    choose_means,
-    notification_controls,
-    read_sync_info,
-    read_sync_state,
-    write_csn_cookie,
-)
-from directory_assistance.backends.ldap.opening import name_result_code
-from directory_assistance.backends.ldap.root_dse import ROOT_DSE_REQUEST, RootDse
-from directory_assistance.backends.ldap.session import HostSilent, LdapSession
-from directory_assistance.dn import DistinguishedName, read_ldap_dn
-from directory_assistance.errors import DirectoryFault, DirectoryUnavailable, NameSyntaxError
-from directory_assistance.filters import Present
-from directory_assistance.watching import EVERYTHING, Change, OnChange, WatchState, WatchStatus
+from directory_assistance.backends.ldap.host_watch import HostWatch, Watched
+from directory_assistance.backends.ldap.hosts import Hosts, HostState
+from directory_assistance.backends.ldap.settings import LdapHost
+from directory_assistance.watching import WatchState, WatchStatus
 
-__all__ = ["LdapWatch"]
+__all__ = ["LdapWatch", "Watched"]
 
-_HEARTBEAT_SECONDS = 2.0
-"""Between two small questions, and how long the answer may take: a dead connection is noticed within four seconds."""
-
-_SETTLE_SECONDS = 1.0
-"""What a server may take from accepting a request for changes to telling the first one; milliseconds are usual."""
-
-_FIRST_PAUSE_SECONDS = 0.25
-_LONGEST_PAUSE_SECONDS = 5.0
-"""Between two attempts to watch again."""
-
-_UNSUPPORTED_PAUSE_SECONDS = 60.0
-"""Between two looks at a server that tells no changes: an administrator may teach it."""
-
-_UNSUPPORTED_CODES = frozenset({12, 50, 53})
-"""unavailableCriticalExtension, insufficientAccessRights, unwillingToPerform: it could, but not here, or not for us."""
-
-_SYNC_REFRESH_REQUIRED = 4096
-"""e-syncRefreshRequired (RFC 4533 section 2.6): it no longer knows what came after our cookie."""
-
-
-class _Unsupported(Exception):  # noqa: N818 - how one attempt ends, inside this module
-    """This server does not tell changes, and why."""
-
-
-class _Heartbeat:
-    """Asks something small now and then over the connection that changes are told on."""
-
-    def __init__(self, session: LdapSession) -> None:
-        self._session = session
-        self._awaited = 0
-        self.next_beat = time.monotonic() + _HEARTBEAT_SECONDS
-
-    def beat(self) -> None:
-        """Ask, when it is time.
-
-        Raises:
-            HostSilent: the question before has not been answered.
-
-        """
-        now = time.monotonic()
-        if now < self.next_beat:
-            return
-        if self._awaited:
-            raise HostSilent(self._session.domain, f"`{self._session.host.uri}` fell silent")
-        self.next_beat = now + _HEARTBEAT_SECONDS
-        self._awaited = self._session.send_search(ROOT_DSE_REQUEST, self.next_beat)
-
-    def takes(self, message: Message) -> bool:
-        """Whether a message is about our question."""
-        if not self._awaited or message.message_id != self._awaited:
-            return False
-        if message.tag == SEARCH_DONE:
-            self._awaited = 0
-        return True
+_WORST_FIRST = (WatchState.UNSUPPORTED, WatchState.LOST, WatchState.STARTING)
 
 
 class LdapWatch:
-    """Watches one directory from the moment it is made.
+    """The watches of all hosts.
 
     Args:
-        domain: names the thread.
-        client: the directory's hosts.
-        base: the search base.
-        attributes: what a changed entry is sent with.
-        read_change: makes a `Change` of a changed entry; raises a `DirectoryFault` where it cannot be read.
-        on_change: see `directory_assistance.watching`.
-        prefer: the means to take where the server has several, for tests.
+        hosts: says which of them may be asked.
+        watches: one for each host, by its URI.
 
     """
 
-    def __init__(  # noqa: PLR0913 - what a watch needs to know of its directory
-        self,
-        domain: str,
-        client: LdapClient,
-        *,
-        base: str,
-        attributes: tuple[str, ...],
-        read_change: Callable[[FoundEntry], Change],
-        on_change: OnChange,
-        prefer: Means | None = None,
-    ) -> None:
-        self._domain = domain
-        self._client = client
-        self._base = base
-        self._attributes = attributes
-        self._read_change = read_change
-        self._on_change = on_change
-        self._prefer = prefer
-        self._status = WatchStatus(state=WatchState.STARTING)
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._session: LdapSession | None = None
-        self._pause = _FIRST_PAUSE_SECONDS
-        self._thread = threading.Thread(target=self._run, name=f"watch {domain}", daemon=True)
-        self._thread.start()
+    def __init__(self, hosts: Hosts, watches: Mapping[str, HostWatch]) -> None:
+        self._hosts = hosts
+        self._watches = watches
 
     @property
     def status(self) -> WatchStatus:
-        """How it stands now."""
-        return self._status
+        """How it stands now: the worst of the hosts that may be asked."""
+        asked = [
+            self._watches[each.uri].status
+            for each in self._hosts.statuses
+            if each.state is not HostState.DOWN
+        ]
+        for state in _WORST_FIRST:
+            for status in asked:
+                if status.state is state:
+                    return status
+        if not asked:
+            problem = "; ".join(each.problem for each in self._hosts.statuses)
+            return WatchStatus(state=WatchState.LOST, problem=problem)
+        return asked[0]
+
+    def wake(self, host: LdapHost) -> None:
+        """Watch a host again that is back."""
+        self._watches[host.uri].wake()
 
     def close(self) -> None:
-        """Stop listening; nothing is told afterwards."""
-        self._stop.set()
-        with self._lock:
-            if self._session is not None:
-                self._session.interrupt()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            pause = self._watch_once()
-            self._stop.wait(pause)
-
-    def _watch_once(self) -> float:
-        """Watch until that ends; return how long to wait before the next attempt."""
-        try:
-            session, root = self._client.open_own_session(time.monotonic() + _LONGEST_PAUSE_SECONDS)
-        except DirectoryFault as fault:
-            return self._lose(fault.problem)
-        with self._lock:
-            self._session = session
-        try:
-            self._listen(session, root)
-        except _Unsupported as why:
-            self._become(WatchStatus(state=WatchState.UNSUPPORTED, problem=str(why)))
-            return _UNSUPPORTED_PAUSE_SECONDS
-        except MessageSyntaxError as error:
-            return self._lose(f"`{session.host.uri}` told something that is not understood: {error}")
-        except DirectoryFault as fault:
-            return self._lose(fault.problem)
-        finally:
-            with self._lock:
-                self._session = None
-            session.abort()
-        return 0.0
-
-    def _lose(self, problem: str) -> float:
-        if not self._stop.is_set():
-            self._become(WatchStatus(state=WatchState.LOST, how=self._status.how, problem=problem))
-        pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
-        return pause
-
-    def _become(self, status: WatchStatus) -> None:
-        """Change the state; whoever remembers anything forgets it first when it was or becomes reliable."""
-        told = self._status.state is not status.state
-        if status.state is not WatchState.LIVE:
-            self._status = status  # before telling: what is remembered from now on must not be relied on
-        if told:
-            self._on_change(EVERYTHING)
-        self._status = status
-
-    # --- one connection
-
-    def _listen(self, session: LdapSession, root: RootDse) -> None:
-        means = self._prefer or choose_means(root)
-        if means is None:
-            raise _Unsupported(f"{root.product or 'the server'} offers no way to be told of changes")
-        watching = self._begin(session, root, means)
-        live_at = math.inf if means is Means.SYNCREPL else time.monotonic() + _SETTLE_SECONDS
-        heart = _Heartbeat(session)
-        while not self._stop.is_set():
-            if time.monotonic() >= live_at:
-                self._go_live(means)
-                live_at = math.inf
-            heart.beat()
-            message = session.receive_any(min(heart.next_beat, live_at))
-            if message is None or heart.takes(message):
-                continue
-            if message.message_id != watching:
-                raise MessageSyntaxError("an answer to a question that was not asked")
-            if self._hear(message, means, live=self._status.state is WatchState.LIVE):
-                self._go_live(means)
-
-    def _begin(self, session: LdapSession, root: RootDse, means: Means) -> int:
-        """Ask for changes; return the id of the search that tells them."""
-        cookie = b""
-        base = self._base
-        if means is Means.SYNCREPL:
-            cookie = self._read_cookie(session, root)
-        elif means is Means.AD_NOTIFICATION:
-            # An entry that is removed, or moved elsewhere, is told of only where it is then.
-            base = _naming_context_of(self._base, root) or base
-        request = SearchRequest(
-            base=base,
-            scope="SUBTREE",
-            filter=Present(attribute="objectClass"),
-            attributes=self._attributes,
-            size_limit=0,
-        )
-        return session.send_search(
-            request,
-            time.monotonic() + _HEARTBEAT_SECONDS,
-            *notification_controls(means, cookie=cookie),
-            time_limited=False,
-        )
-
-    def _read_cookie(self, session: LdapSession, root: RootDse) -> bytes:
-        """Return what says that everything up to now is known; empty where that cannot be said."""
-        context = _naming_context_of(self._base, root)
-        if context is None:
-            return b""
-        request = SearchRequest(
-            base=context,
-            scope="BASE",
-            filter=Present(attribute="objectClass"),
-            attributes=("contextCSN",),
-            size_limit=1,
-        )
-        answer = session.search(request, time.monotonic() + _HEARTBEAT_SECONDS)
-        values = [value for entry in answer.entries for value in entry.values.get("contextcsn", ())]
-        return write_csn_cookie(tuple(value.decode("ascii", "replace") for value in values))
-
-    def _go_live(self, means: Means) -> None:
-        self._pause = _FIRST_PAUSE_SECONDS
-        self._become(WatchStatus(state=WatchState.LIVE, how=means.value))
-
-    def _hear(self, message: Message, means: Means, *, live: bool) -> bool:
-        """Tell what one message says; return whether the server says that it has begun."""
-        if message.tag == SEARCH_ENTRY:
-            if live or means is not Means.SYNCREPL:  # what comes before is what was there already
-                self._on_change(self._changed(message))
-            return False
-        if message.tag == INTERMEDIATE:
-            told = read_sync_info(message)
-            if told is None:
-                return False
-            if told.changes and live:
-                self._on_change(EVERYTHING)
-            return told.refresh_done and not live
-        if message.tag == SEARCH_DONE:
-            self._end(read_result_message(message.content).code, means)
-        if message.tag != SEARCH_REFERENCE:
-            raise MessageSyntaxError(f"found tag 0x{message.tag:02x}")
-        return False
-
-    def _end(self, code: int, means: Means) -> None:
-        """Raise what the end of the search means; it ends only where something is wrong."""
-        said = name_result_code(code) if code != _SYNC_REFRESH_REQUIRED else f"{code} syncRefreshRequired"
-        if code in _UNSUPPORTED_CODES:
-            raise _Unsupported(f"the server does not tell changes by {means.value} here: {said}")
-        raise DirectoryUnavailable(self._domain, f"the server ended telling changes: {said}")
-
-    def _changed(self, message: Message) -> Change:
-        state = read_sync_state(message)
-        if state is not None and state.deleted:
-            return Change(unique_id=state.unique_id)
-        try:
-            change = self._read_change(read_entry_message(message.content))
-        except DirectoryFault:  # an entry that cannot be read has changed all the same
-            return EVERYTHING
-        if state is not None:
-            return Change(unique_id=state.unique_id, facts=change.facts)
-        return change if change.unique_id is not None else EVERYTHING
-
-
-def _naming_context_of(base: str, root: RootDse) -> str | None:
-    """Return the longest naming context that holds the base, None where the server names none."""
-    try:
-        wanted = read_ldap_dn(base)
-        contexts = [(read_ldap_dn(text), text) for text in root.naming_contexts]
-    except NameSyntaxError:
-        return None
-    holding = [
-        (len(context.rdns), text)
-        for context, text in contexts
-        if context.rdns and DistinguishedName(rdns=wanted.rdns[-len(context.rdns) :]) == context
-    ]
-    return max(holding)[1] if holding else None
+        """Stop watching; nothing is told afterwards."""
+        for watch in self._watches.values():
+            watch.close()
