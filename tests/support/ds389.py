@@ -69,6 +69,7 @@ attributeTypes: ( 1.3.6.1.4.1.4203.666.11.71.3 NAME 'userPrincipalName'
 
 _FOLDERS = ("lock", "tmp", "cert", "ldif", "bak", "run", "inst", "log", "db", "db_home")
 
+
 class Ds389Server:
     """One server in one folder; a context manager that starts and stops it.
 
@@ -144,6 +145,12 @@ class Ds389Server:
         assert self._process is not None, "the server was never started"
         self._process.resume()
 
+    def change(self, text: str) -> None:
+        """Add or change entries as the administrator; `text` is an LDIF of changes."""
+        run_to_end(
+            ["ldapmodify", "-x", "-H", self.url, "-D", self.admin_dn, "-w", self.admin_password], said=text
+        )
+
     def _prepare(self) -> ServerProcess:
         program = find_program("ns-slapd", _PACKAGE)
         for path in (_TEMPLATE, _SYSTEM_SCHEMA, _COLLATIONS):
@@ -164,8 +171,19 @@ class Ds389Server:
         """Load the content; the program notes what it skips in its log, and may end as if nothing were wrong."""
         content = self.folder / "content.ldif"
         first, *others = self._ldif.strip().split("\n\n")
-        self._write(content, "\n\n".join([f"{first}\n{self._reader_may_read()}", *others, self._reader_entry()]))
-        command = [program, "ldif2db", "-D", self._instance, "-n", "userroot", "-i", content]
+        self._write(
+            content, "\n\n".join([f"{first}\n{self._reader_may_read()}", *others, self._reader_entry()])
+        )
+        command: list[str | Path] = [
+            program,
+            "ldif2db",
+            "-D",
+            self._instance,
+            "-n",
+            "userroot",
+            "-i",
+            content,
+        ]
         problem = ""
         try:
             run_to_end(command, cwd=self.folder)
@@ -201,7 +219,9 @@ class Ds389Server:
         for plugin in ("Content Synchronization", "Retro Changelog Plugin"):
             text = _with_values(text, f"cn={plugin},cn=plugins,cn=config", {"nsslapd-pluginEnabled": "on"})
         text = _with_values(
-            text, "cn=Retro Changelog Plugin,cn=plugins,cn=config", {"nsslapd-attribute": "nsuniqueid:targetUniqueId"}
+            text,
+            "cn=Retro Changelog Plugin,cn=plugins,cn=config",
+            {"nsslapd-attribute": "nsuniqueid:targetUniqueId"},
         )
         text = _with_values(
             text,
