@@ -6,20 +6,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from cryptography.x509 import SubjectKeyIdentifier
 from sqlalchemy import Engine, create_engine, insert
 
 from directory_assistance.backends.ldap import LdapDirectory, LdapSettings, SimpleBind
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.dn import (
+    DistinguishedName,
     FlatName,
     MemberReference,
     Name,
+    RelativeDistinguishedName,
     key_text,
     read_ldap_dn,
     read_member,
+    render_ldap,
     render_name,
 )
+from directory_assistance.dn_values import COMMON_NAME
 from directory_assistance.entry import Entry, Group, GroupType, StoredCertificate
 from directory_assistance.sql_tables import (
     certificates,
@@ -38,7 +43,8 @@ from directory_assistance.sql_values import (
     text_key,
 )
 from tests.support.pki import NOW, Authority, Issued
-from tests.support.slapd import SUFFIX, SlapdServer, Value, ldif, serve
+from tests.support.samba_ad import SambaServer
+from tests.support.slapd import SUFFIX, SlapdServer, Value, entries_ldif, ldif, serve
 
 __all__ = [
     "ACME",
@@ -58,9 +64,13 @@ __all__ = [
     "add_group",
     "add_person",
     "deadline",
+    "fill_sql",
     "ldap_directory",
     "ldap_settings",
     "memory_directory",
+    "place_in_domain",
+    "postgresql_engine",
+    "samba_ldif",
     "sql_directory",
     "sql_engine",
     "world_ldif",
@@ -172,13 +182,22 @@ def _member(text: str) -> MemberReference:
 
 # --- SQL
 
+_TABLES = [people, person_names, certificates, groups, group_members]
+
 
 def sql_engine(folder: Path) -> Engine:
     """Return a database with the tables and nobody in them."""
     engine = create_engine(f"sqlite:///{folder / 'directory.db'}")
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-    metadata.create_all(engine, tables=[people, person_names, certificates, groups, group_members])
+    metadata.create_all(engine, tables=_TABLES)
+    return engine
+
+
+def postgresql_engine(url: str) -> Engine:
+    """Return an empty database of PostgreSQL with the tables and nobody in them, to be written."""
+    engine = create_engine(url)
+    metadata.create_all(engine, tables=_TABLES)
     return engine
 
 
@@ -237,14 +256,19 @@ def add_group(engine: Engine, name: str, members: Sequence[MemberReference], typ
             connection.execute(insert(group_members), rows)
 
 
-def sql_directory(folder: Path) -> SqlDirectory:
-    """Return the world in SQLite."""
-    engine = sql_engine(folder)
+def fill_sql(engine: Engine) -> None:
+    """Write the world into a database that has the tables."""
     for person in PEOPLE:
         add_person(engine, person)
     for name, members in GROUPS.items():
         add_group(engine, name, [_member(member) for member in members])
     add_group(engine, WILDCARD_GROUP.name, [read_member("*/East/airius.com")], WILDCARD_GROUP.type)
+
+
+def sql_directory(folder: Path) -> SqlDirectory:
+    """Return the world in SQLite."""
+    engine = sql_engine(folder)
+    fill_sql(engine)
     return SqlDirectory(DOMAIN, engine)
 
 
@@ -288,6 +312,79 @@ def _ldap_person(person: Person) -> tuple[str, Mapping[str, Sequence[Value]]]:
         "nsAccountLock": ["TRUE"] if person.disabled else [],
     }
     return person.dn, attributes | dict(person.further)
+
+
+def place_in_domain(dn: DistinguishedName) -> DistinguishedName:
+    """Return where somebody of the world stands in the Active Directory: a component there has one attribute."""
+    top = read_ldap_dn(SUFFIX).rdns
+    if dn.rdns[-len(top) :] != top:
+        return dn
+    below = tuple(_first_attribute(rdn) for rdn in dn.rdns[: -len(top)])
+    return DistinguishedName(rdns=below + read_ldap_dn(_DOMAIN_PEOPLE).rdns)
+
+
+def _first_attribute(rdn: RelativeDistinguishedName) -> RelativeDistinguishedName:
+    names = [attribute for attribute in rdn.attributes if attribute.oid == COMMON_NAME]
+    return RelativeDistinguishedName(attributes=tuple(names)) if names else rdn
+
+
+_DOMAIN_PEOPLE = f"OU=People,{SambaServer.SUFFIX}"
+
+_ENABLED = "544"
+"""`userAccountControl`: a normal account that needs no password."""
+
+_DISABLED = "546"
+
+
+def samba_ldif() -> str:
+    """Return the world as the LDIF of an Active Directory; parents and members before those that name them.
+
+    A person's certificates are named by issuer and serial number, and by subject key identifier, as an administrator
+    enters them: Active Directory does not look them up itself.
+    """
+    places = (_DOMAIN_PEOPLE, f"OU=East,{_DOMAIN_PEOPLE}", f"OU=West,{_DOMAIN_PEOPLE}")
+    units = [(place, {"objectClass": ["organizationalUnit"]}) for place in places]
+    listed = [
+        (
+            f"CN={name},{_DOMAIN_PEOPLE}",
+            {
+                "objectClass": ["group"],
+                "member": [
+                    render_ldap(place_in_domain(read_ldap_dn(member)))
+                    if "=" in member
+                    else f"CN={member},{_DOMAIN_PEOPLE}"
+                    for member in members
+                ],
+            },
+        )
+        for name, members in GROUPS.items()
+    ]
+    return entries_ldif(*units, *map(_domain_person, PEOPLE), *listed)
+
+
+def _domain_person(person: Person) -> tuple[str, Mapping[str, Sequence[Value]]]:
+    attributes: dict[str, Sequence[Value]] = {
+        "objectClass": ["user"],
+        "mail": [person.mail] if person.mail else [],
+        "uid": [person.uid] if person.uid else [],
+        "userPrincipalName": [person.upn] if person.upn else [],
+        "displayName": [person.display_name] if person.display_name else [],
+        "userCertificate": [issued.der for issued in person.holds],
+        "altSecurityIdentities": [text for issued in person.holds for text in _domain_identities(issued)],
+        "userAccountControl": [_DISABLED if person.disabled else _ENABLED],
+    }
+    return render_ldap(place_in_domain(read_ldap_dn(person.dn))), attributes | dict(person.further)
+
+
+def _domain_identities(issued: Issued) -> list[str]:
+    """Return how an administrator names a certificate: the issuer root first, the serial number's octets last first."""
+    issuer = ",".join(rdn.rfc4514_string() for rdn in issued.certificate.issuer.rdns)
+    serial = issued.certificate.serial_number
+    octets = serial.to_bytes(
+        serial.bit_length() // 8 + 1, "little"
+    )  # as DER has it: a zero before a first bit
+    key_id = issued.certificate.extensions.get_extension_for_class(SubjectKeyIdentifier).value.digest
+    return [f"X509:<I>{issuer}<SR>{octets.hex()}", f"X509:<SKI>{key_id.hex()}"]
 
 
 def ldap_settings(server: SlapdServer, /, **deviations: object) -> LdapSettings:

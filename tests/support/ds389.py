@@ -145,6 +145,12 @@ class Ds389Server:
         assert self._process is not None, "the server was never started"
         self._process.resume()
 
+    def change(self, text: str) -> None:
+        """Add or change entries as the administrator; `text` is an LDIF of changes."""
+        run_to_end(
+            ["ldapmodify", "-x", "-H", self.url, "-D", self.admin_dn, "-w", self.admin_password], said=text
+        )
+
     def _prepare(self) -> ServerProcess:
         program = find_program("ns-slapd", _PACKAGE)
         for path in (_TEMPLATE, _SYSTEM_SCHEMA, _COLLATIONS):
@@ -168,7 +174,16 @@ class Ds389Server:
         self._write(
             content, "\n\n".join([f"{first}\n{self._reader_may_read()}", *others, self._reader_entry()])
         )
-        command = [program, "ldif2db", "-D", self._instance, "-n", "userroot", "-i", content]
+        command: list[str | Path] = [
+            program,
+            "ldif2db",
+            "-D",
+            self._instance,
+            "-n",
+            "userroot",
+            "-i",
+            content,
+        ]
         problem = ""
         try:
             run_to_end(command, cwd=self.folder)

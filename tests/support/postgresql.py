@@ -129,7 +129,7 @@ class PostgresqlServer:
     def execute(self, statement: str) -> None:
         """Execute a statement as the administrator."""
         with self._connect() as connection:
-            connection.execute(statement)  # type: ignore[call-overload]  # a text that we made, no literal
+            connection.execute(statement.encode())
 
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(
@@ -153,8 +153,10 @@ class PostgresqlServer:
                 os.chown(path, entry.pw_uid, entry.pw_gid)
         data = self._folder / "data"
         run_to_end(
-            [self._programs / "initdb", "--pgdata", data, "--username", _USER, "--pwfile", password_file]
-            + ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"],
+            [
+                *(f"{self._programs}/initdb", f"--pgdata={data}", f"--username={_USER}", "--no-sync"),
+                *(f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
+            ],
             user=_USER,
         )
         (self._port,) = free_ports(1)
@@ -164,8 +166,10 @@ class PostgresqlServer:
             f"unix_socket_directories={self._folder}",
         ]
         self._process = ServerProcess(
-            [self._programs / "postgres", "-D", data]
-            + [part for setting in (*settings, *_SETTINGS) for part in ("-c", setting)],
+            [
+                *(f"{self._programs}/postgres", "-D", str(data)),
+                *(part for setting in (*settings, *_SETTINGS) for part in ("-c", setting)),
+            ],
             log=self._folder / "log",
             answers=self._answers,
             user=_USER,

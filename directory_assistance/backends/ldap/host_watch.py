@@ -76,6 +76,10 @@ _SYNC_REFRESH_REQUIRED = 4096
 """e-syncRefreshRequired (RFC 4533 section 2.6): it no longer knows what came after our cookie."""
 
 
+_CLOSE_SECONDS = 0.5
+"""How long closing waits for the thread: nobody can interrupt a connection that is being made."""
+
+
 class _Unsupported(Exception):  # noqa: N818 - how one attempt ends, inside this module
     """This server does not tell changes, and why."""
 
@@ -185,7 +189,7 @@ class HostWatch:
             if self._session is not None:
                 self._session.interrupt()
         if self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(_CLOSE_SECONDS)  # one that is connecting ends by itself, and tells nothing
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -228,8 +232,12 @@ class HostWatch:
         if status.state is not WatchState.LIVE:
             self._status = status  # before telling: what is remembered from now on must not be relied on
         if told:
-            self._on_change(EVERYTHING)
+            self._tell(EVERYTHING)
         self._status = status
+
+    def _tell(self, change: Change) -> None:
+        if not self._stop.is_set():
+            self._on_change(change)
 
     # --- one connection
 
@@ -307,7 +315,7 @@ class HostWatch:
         if ledger is None or message.tag != SEARCH_ENTRY:
             return
         if not ledger.balances(read_entry_message(message.content)):
-            self._on_change(EVERYTHING)
+            self._tell(EVERYTHING)
 
     def _hear(self, message: Message, means: Means, ledger: WriteLedger | None) -> bool:
         """Tell what one message says; return whether the server says that it has begun."""
@@ -317,14 +325,14 @@ class HostWatch:
                 found = read_entry_message(message.content)
                 if ledger is not None:
                     ledger.hear(found)
-                self._on_change(self._changed(message, found))
+                self._tell(self._changed(message, found))
             return False
         if message.tag == INTERMEDIATE:
             told = read_sync_info(message)
             if told is None:
                 return False
             if told.changes and live:
-                self._on_change(EVERYTHING)
+                self._tell(EVERYTHING)
             return told.refresh_done and not live
         if message.tag == SEARCH_DONE:
             self._end(read_result_message(message.content).code, means)

@@ -41,6 +41,10 @@ _SUSPICION_SECONDS = 10.0
 """How long a host that let a question time out is asked after the others, though it answers probes."""
 
 
+_CLOSE_SECONDS = 0.5
+"""How long closing waits for the thread: nobody can interrupt a connection that is being made."""
+
+
 class HostState(StrEnum):
     """See the module."""
 
@@ -166,7 +170,7 @@ class Hosts:
             self._condition.notify_all()
             prober = self._prober
         if prober is not None and prober is not threading.current_thread():
-            prober.join()
+            prober.join(_CLOSE_SECONDS)  # one that is connecting to a host that is down ends by itself
 
     # --- with the lock held
 

@@ -14,8 +14,10 @@ Invariants:
 Standards: RFC 4515 (filters), RFC 4523 (certificateExactMatch).
 """
 
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from directory_assistance.backends.ldap.identifiers import (
@@ -37,7 +39,15 @@ from directory_assistance.candidates import (
     TextCandidate,
 )
 from directory_assistance.certificate_names import read_stored_certificate
-from directory_assistance.dn import DistinguishedName, NameSyntaxError, prepare, read_ldap_dn, render_ldap
+from directory_assistance.dn import (
+    Attribute,
+    DistinguishedName,
+    NameSyntaxError,
+    RelativeDistinguishedName,
+    prepare,
+    read_ldap_dn,
+    render_ldap,
+)
 from directory_assistance.filters import (
     Equality,
     Filter,
@@ -58,6 +68,9 @@ _TEXT_ATTRIBUTES = {
     FindBy.UPN: "userPrincipalName",
     FindBy.UID: "uid",
 }
+
+
+_RESPELLINGS: tuple[Callable[[str], str], ...] = (str, partial(unicodedata.normalize, "NFC"), prepare)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,14 +137,14 @@ def _ask_subject(candidate: SubjectCandidate, settings: LdapSettings) -> tuple[Q
     questions: list[Question] = []
     below = len(settings.base.rdns)
     if DistinguishedName(rdns=candidate.dn.rdns[-below:]) == settings.base:
-        questions.append(EntryQuestion(dn=candidate.dn))
+        questions += [EntryQuestion(dn=dn) for dn in _spellings_of_dn(candidate.dn)]
     attribute = settings.name_attribute
     if attribute is not None and candidate.dn.rdns:
 
         def accepts(found: ReadEntry) -> bool:
             return any(_is_dn(text, candidate.dn) for text in found.texts[attribute.lower()])
 
-        wanted = Equality(attribute=attribute, value=render_ldap(candidate.dn))
+        wanted = _any_of(attribute, [render_ldap(dn) for dn in _spellings_of_dn(candidate.dn)])
         questions.append(FilterQuestion(filter=wanted, accepts=accepts, compared=(attribute,)))
     return tuple(questions)
 
@@ -152,8 +165,46 @@ def _ask_text(candidate: TextCandidate) -> tuple[Question, ...]:
     def accepts(found: ReadEntry) -> bool:
         return any(prepare(text) == wanted for text in found.texts[attribute.lower()])
 
-    equality = Equality(attribute=attribute, value=candidate.text)
+    equality = _any_of(attribute, _spellings(candidate.text))
     return (FilterQuestion(filter=equality, accepts=accepts, compared=(attribute,)),)
+
+
+def _spellings(text: str) -> tuple[str, ...]:
+    """Return how a value that equals a text is likely to be stored: as the text is, composed, and prepared.
+
+    RFC 4518 makes them equal. Of the servers only OpenLDAP knows, and not of invisible characters either; 389-ds and
+    Active Directory fold case and blanks, and would not find `Jürgen` by `Jurgen` and a combining mark.
+    """
+    return tuple(dict.fromkeys(_respell(text, respelling) for respelling in _RESPELLINGS))
+
+
+def _spellings_of_dn(dn: DistinguishedName) -> tuple[DistinguishedName, ...]:
+    """Return how a name that equals this one is likely to be stored; see `_spellings`."""
+    respelled = (_respell_dn(dn, respelling) for respelling in _RESPELLINGS)
+    return tuple({render_ldap(each): each for each in respelled}.values())
+
+
+def _respell_dn(dn: DistinguishedName, respelling: Callable[[str], str]) -> DistinguishedName:
+    return DistinguishedName(
+        rdns=tuple(
+            RelativeDistinguishedName(
+                attributes=tuple(
+                    Attribute(oid=attribute.oid, value=_respell(attribute.value, respelling))
+                    for attribute in rdn.attributes
+                )
+            )
+            for rdn in dn.rdns
+        )
+    )
+
+
+def _respell(text: str, respelling: Callable[[str], str]) -> str:
+    return text if text.isascii() else respelling(text)
+
+
+def _any_of(attribute: str, values: Sequence[str]) -> Filter:
+    parts = tuple(Equality(attribute=attribute, value=value) for value in values)
+    return parts[0] if len(parts) == 1 else Or(parts=parts)
 
 
 def _ask_certificate(candidate: CertificateCandidate, kind: ServerKind) -> tuple[Question, ...] | NotAsked:

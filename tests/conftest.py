@@ -1,0 +1,21 @@
+"""Servers and directories that all tests share, each started when it is first asked for."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.kinds import Kinds
+from tests.support.postgresql import PostgresqlServer
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    with PostgresqlServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kinds(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgresqlServer) -> Iterator[Kinds]:
+    """Every kind of directory with the world in it."""
+    with Kinds(tmp_path_factory.mktemp("k"), postgresql) as built:
+        yield built

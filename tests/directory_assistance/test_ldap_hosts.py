@@ -1,0 +1,199 @@
+"""Hosts of a directory: which of them is asked, what takes one out, and what brings it back."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from directory_assistance.backends.ldap import hosts as hosts_module
+from directory_assistance.backends.ldap.hosts import Hosts, HostState, HostStatus
+from directory_assistance.backends.ldap.settings import LdapHost, read_ldap_uri
+from directory_assistance.errors import DirectoryAnswerMalformed, DirectoryUnavailable
+
+FIRST = read_ldap_uri("ldap://127.0.0.1:1")
+SECOND = read_ldap_uri("ldap://127.0.0.1:2")
+PATIENCE_SECONDS = 10.0
+"""How long a test waits for the thread; it needs a moment."""
+
+
+class World:
+    """Hosts whose probes answer as a test says, under a clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.problem: dict[str, str] = {}
+        self.probed: list[str] = []
+        self.recovered: list[str] = []
+        self.seen = threading.Condition()
+        self.hosts = Hosts(
+            "Airius", (FIRST, SECOND), self._probe, recovered=self._recover, monotonic=lambda: self.now
+        )
+
+    def _probe(self, host: LdapHost) -> None:
+        with self.seen:
+            self.probed.append(host.uri)
+            self.seen.notify_all()
+        if host.uri in self.problem:
+            raise DirectoryUnavailable("Airius", self.problem[host.uri])
+
+    def _recover(self, host: LdapHost) -> None:
+        with self.seen:
+            self.recovered.append(host.uri)
+            self.seen.notify_all()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, and the thread see it."""
+        self.now += seconds
+        with self.hosts._condition:
+            self.hosts._condition.notify_all()
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        with self.seen:
+            assert self.seen.wait_for(condition, PATIENCE_SECONDS)
+
+    @property
+    def states(self) -> dict[str, HostState]:
+        return {status.uri: status.state for status in self.hosts.statuses}
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.hosts.close()
+
+
+def test_every_host_is_up_at_first_and_asked_in_the_order_of_the_configuration() -> None:
+    with world() as one:
+        assert one.hosts.order() == (FIRST, SECOND)
+        assert set(one.states.values()) == {HostState.UP}
+
+
+def test_a_host_that_is_down_is_not_asked_and_says_why() -> None:
+    with world() as one:
+        one.problem[FIRST.uri] = "refused"
+        one.hosts.note_down(FIRST, "refused")
+        assert one.hosts.order() == (SECOND,)
+        assert one.hosts.statuses[0] == HostStatus(uri=FIRST.uri, state=HostState.DOWN, problem="refused")
+
+
+def test_a_host_that_is_down_is_probed_by_a_thread_and_then_asked_again_first() -> None:
+    with world() as one:
+        one.hosts.note_down(FIRST, "refused")
+        assert one.probed == []  # not before its time
+        one.pass_time(0.3)
+        one.wait(lambda: one.recovered == [FIRST.uri])
+        assert one.hosts.order() == (FIRST, SECOND)
+        assert one.hosts.statuses[0].problem == ""
+
+
+def test_a_host_that_stays_away_is_probed_less_and_less_often() -> None:
+    with world() as one:
+        one.problem[FIRST.uri] = "still refused"
+        one.hosts.note_down(FIRST, "refused")
+        for count, seconds in enumerate((0.26, 0.51, 1.01, 2.01, 4.01, 5.01, 5.01), start=1):
+            one.pass_time(seconds - 0.02)
+            assert len(one.probed) == count - 1
+            one.pass_time(0.02)
+            one.wait(lambda count=count: len(one.probed) == count)  # type: ignore[misc]  # the loop's own number
+            one.wait(lambda: one.hosts.statuses[0].problem == "still refused")
+            with one.hosts._condition:  # the thread has set its next time
+                assert one.hosts._condition.wait_for(
+                    lambda: one.hosts._health[FIRST.uri].next_probe > one.now, PATIENCE_SECONDS
+                )
+        assert one.hosts.order() == (SECOND,)
+
+
+def test_a_probe_that_cannot_be_read_is_a_host_that_is_down() -> None:
+    def probe(_host: LdapHost) -> None:
+        raise DirectoryAnswerMalformed("Airius", "an answer of 9 MB")
+
+    hosts = Hosts("Airius", (FIRST,), probe, monotonic=lambda: 0.0)
+    hosts._look_at(hosts._health[FIRST.uri])
+    assert hosts.statuses[0].state is HostState.DOWN
+    hosts.close()
+
+
+def test_t79_a_host_that_let_a_question_time_out_is_asked_after_the_others_but_asked() -> None:
+    with world() as one:
+        one.hosts.note_silent(FIRST, "did not answer in time")
+        assert one.hosts.order() == (SECOND, FIRST)
+        one.wait(lambda: one.probed == [FIRST.uri])  # at once, and it answers
+        assert one.hosts.order() == (SECOND, FIRST)
+        one.hosts.note_up(FIRST)  # an answer to somebody else does not end the suspicion
+        assert one.states[FIRST.uri] is HostState.SUSPECT
+        one.pass_time(10.1)
+        one.wait(lambda: one.recovered == [FIRST.uri])
+        assert one.hosts.order() == (FIRST, SECOND)
+
+
+def test_a_host_that_is_silent_to_the_probe_too_is_down() -> None:
+    with world() as one:
+        one.problem[FIRST.uri] = "silent"
+        one.hosts.note_silent(FIRST, "did not answer in time")
+        one.wait(lambda: bool(one.probed))
+        with one.hosts._condition:
+            assert (
+                one.hosts._condition.wait_for(
+                    lambda: one.hosts._health[FIRST.uri].state is HostState.DOWN, PATIENCE_SECONDS
+                )
+                or one.states[FIRST.uri] is HostState.DOWN
+            )
+        assert one.hosts.order() == (SECOND,)
+
+
+def test_a_host_that_is_down_does_not_become_suspect() -> None:
+    with world() as one:
+        one.problem[FIRST.uri] = "refused"
+        one.hosts.note_down(FIRST, "refused")
+        one.hosts.note_silent(FIRST, "too slow")
+        assert one.hosts.statuses[0].state is HostState.DOWN
+
+
+def test_one_caller_at_a_time_claims_a_host_that_is_down() -> None:
+    with world() as one:
+        with (
+            one.hosts.claim(FIRST) as first,
+            one.hosts.claim(FIRST) as second,
+            one.hosts.claim(SECOND) as other,
+        ):
+            assert (first, second, other) == (True, False, True)
+        with one.hosts.claim(FIRST) as again:
+            assert again
+
+
+def test_an_answer_of_a_host_that_was_down_brings_it_back_at_once() -> None:
+    with world() as one:
+        one.problem[FIRST.uri] = "refused"
+        one.hosts.note_down(FIRST, "refused")
+        one.hosts.note_up(FIRST)
+        assert one.recovered == [FIRST.uri]
+        assert one.hosts.order() == (FIRST, SECOND)
+
+
+def test_the_thread_ends_when_every_host_is_up_and_begins_again() -> None:
+    with world() as one:
+        for _again in range(2):
+            one.hosts.note_down(FIRST, "refused")
+            thread = one.hosts._prober
+            assert thread is not None
+            one.pass_time(0.3)
+            thread.join(PATIENCE_SECONDS)
+            assert not thread.is_alive()
+        assert one.recovered == [FIRST.uri] * 2
+
+
+def test_closed_hosts_are_probed_no_more() -> None:
+    with world() as one:
+        one.hosts.note_down(FIRST, "refused")
+        one.hosts.close()
+        one.pass_time(60)
+        one.hosts.note_down(SECOND, "refused")
+        assert one.hosts._prober is None
+        assert one.probed == []
+
+
+@pytest.mark.parametrize(("name", "most"), [("_FIRST_PROBE_SECONDS", 1.0), ("_LONGEST_PROBE_SECONDS", 10.0)])
+def test_a_host_that_is_back_is_found_within_seconds(name: str, most: float) -> None:
+    assert 0 < getattr(hosts_module, name) <= most
