@@ -1,0 +1,251 @@
+"""A real Active Directory for tests: a domain controller of Samba, made from an LDIF.
+
+What lives here: the configuration of one `samba`, provisioning, loading, starting, pausing, killing and restarting
+it. What does not: the content (the caller's LDIF).
+
+Invariants:
+
+* It listens on one loopback address, nowhere else. The ports of a domain controller are fixed (389, 636), so each
+  server has an address of its own, and several run side by side.
+* It offers LDAP and nothing else of a domain controller; the Samba of the machine, if there is one, is not touched.
+* Everything stands in its folder.
+
+Ports below 1024 and the owners of files make it need root. The data may be lost when the machine loses power.
+"""
+
+import base64
+import contextlib
+import os
+import random
+import secrets
+import socket
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.pki import Authority
+from tests.support.processes import ServerError, ServerProcess, find_program, last_lines, run_to_end
+
+__all__ = ["SambaServer"]
+
+_REALM = "AIRIUS.TEST"
+_DOMAIN = "AIRIUS"
+
+_PORTS = (389, 636, 3268, 3269)
+
+_RESERVED_PORT = 38_900
+"""Whoever has this port of an address may use the address: it is bound, and nobody listens."""
+
+_ANONYMOUS_BIND = bytes.fromhex("300c020101600702010304008000")
+"""LDAPMessage 1, BindRequest, version 3, no name, no password (RFC 4511 section 4.2)."""
+
+_CONFIGURATION = """[global]
+workgroup = {domain}
+realm = {realm}
+netbios name = DC1
+server role = active directory domain controller
+server services = ldap
+interfaces = {address}/8
+bind interfaces only = yes
+disable netbios = yes
+ldap server require strong auth = no
+tls keyfile = {folder}/server.key
+tls certfile = {folder}/server.pem
+tls cafile = {folder}/ca.pem
+private dir = {folder}/private
+lock directory = {folder}
+state directory = {folder}/state
+cache directory = {folder}/cache
+binddns dir = {folder}/bind-dns
+pid directory = {folder}
+ncalrpc dir = {folder}/ncalrpc
+logging = file
+log file = {folder}/log
+"""
+"""A password in clear text is taken on loopback (`strong auth`), as of the other servers of tests."""
+
+
+class SambaServer:
+    """One domain controller in one folder; a context manager that starts and stops it.
+
+    Args:
+        folder: where everything stands; made if missing, readable by the owner only.
+        ldif: entries below `SUFFIX` (RFC 2849), parents first, loaded when the server starts for the first time.
+
+    """
+
+    SUFFIX = "DC=airius,DC=test"
+    """The naming context of the domain."""
+
+    def __init__(self, folder: Path, *, ldif: str) -> None:
+        self.folder = folder.resolve()
+        self.suffix = self.SUFFIX
+        self.reader_dn = f"CN=authsvc,CN=Users,{self.SUFFIX}"
+        self.reader_password = _strong_password()
+        self.admin_dn = f"CN=Administrator,CN=Users,{self.SUFFIX}"
+        self.admin_password = _strong_password()
+        self.ca_file = self.folder / "ca.pem"
+        self._ldif = ldif
+        self._reservation: socket.socket | None = None
+        self._process: ServerProcess | None = None
+
+    @property
+    def url(self) -> str:
+        """`ldap://ADDRESS`, a loopback address; known once started."""
+        return f"ldap://{self._address}"
+
+    @property
+    def ldaps_url(self) -> str:
+        """`ldaps://ADDRESS`; the certificate's authority is in `ca_file`."""
+        return f"ldaps://{self._address}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None when not running."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def _address(self) -> str:
+        assert self._reservation is not None, "the server was never started"
+        address: str = self._reservation.getsockname()[0]
+        return address
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, and give the address back."""
+        self.stop()
+        if self._reservation is not None:
+            self._reservation.close()
+
+    def start(self) -> None:
+        """Start the server, provision and load it first if its folder is new, and return when it answers.
+
+        Raises:
+            ServerError: a program is missing, the LDIF is not accepted, or the server does not come up.
+
+        """
+        if self._process is not None:
+            self._process.start()
+            return
+        self._process = self._provision()
+        self._process.start()
+        try:
+            self.change(f"{self._reader_entry()}\n{self._ldif}")
+        except ServerError:
+            self._process.kill()
+            raise
+
+    def stop(self) -> None:
+        """End the server and wait for it; nothing happens when it is not running."""
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """End the server at once, as a crash would."""
+        assert self._process is not None, "the server was never started"
+        self._process.kill()
+
+    def pause(self) -> None:
+        """Make the server silent without closing anything, as a hung machine is."""
+        assert self._process is not None, "the server was never started"
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        assert self._process is not None, "the server was never started"
+        self._process.resume()
+
+    def change(self, text: str) -> None:
+        """Add or change entries as the administrator; `text` is LDIF. Over TLS, which passwords need."""
+        changed = subprocess.run(
+            ["ldapmodify", "-a", "-x", "-H", self.ldaps_url, "-D", self.admin_dn, "-w", self.admin_password],
+            input=text.encode(),
+            env=os.environ | {"LDAPTLS_CACERT": str(self.ca_file)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        if changed.returncode != 0:
+            raise ServerError(f"`ldapmodify` failed: {last_lines(changed.stdout)}")
+
+    def _provision(self) -> ServerProcess:
+        program = find_program("samba", "samba-ad-dc")
+        tool = find_program("samba-tool", "samba-ad-dc")
+        self._reservation = _reserve_address()
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run_to_end(
+            [tool, "domain", "provision", f"--realm={_REALM}", f"--domain={_DOMAIN}", "--server-role=dc"]
+            + ["--dns-backend=NONE", "--host-name=dc1", f"--host-ip={self._address}"]
+            + [f"--adminpass={self.admin_password}", f"--targetdir={self.folder}"]
+            + [f"--option=interfaces={self._address}/8", "--option=bind interfaces only=yes"]
+            + ["--option=vfs objects="],  # its own keep attributes of files that not every file system has
+        )
+        self._write_tls_files()
+        configuration = _CONFIGURATION.format(
+            domain=_DOMAIN, realm=_REALM, address=self._address, folder=self.folder
+        )
+        (self.folder / "smb.conf").write_text(configuration, encoding="utf-8")
+        return ServerProcess(
+            [program, "--foreground", "--no-process-group", "--model=single"]
+            + [f"--configfile={self.folder / 'smb.conf'}"],
+            log=self.folder / "output",
+            answers=self._answers,
+        )
+
+    def _write_tls_files(self) -> None:
+        """Write a certificate that is good today: who checks it looks at the clock of the machine."""
+        authority = Authority.root("CN=Airius Domain Root,O=Airius", now=datetime.now(UTC))
+        issued = authority.issue_server(self._address, "dc1.airius.test")
+        for name, text in (
+            ("ca.pem", authority.pem),
+            ("server.pem", issued.pem),
+            ("server.key", issued.key_pem),
+        ):
+            path = self.folder / name
+            path.touch(mode=0o600)  # the server refuses a key that others may read
+            path.write_text(text, encoding="ascii")
+
+    def _reader_entry(self) -> str:
+        password = base64.b64encode(f'"{self.reader_password}"'.encode("utf-16-le")).decode()
+        return (
+            f"dn: {self.reader_dn}\n"
+            "objectClass: user\n"
+            "sAMAccountName: authsvc\n"
+            "userAccountControl: 512\n"
+            f"unicodePwd:: {password}\n"
+        )
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection((self._address, 389), 1.0) as probe:
+            probe.sendall(_ANONYMOUS_BIND)
+            return bool(probe.recv(1))
+        return False
+
+
+def _reserve_address() -> socket.socket:
+    """Return a socket that keeps a loopback address on which the ports of a domain controller are free."""
+    for number in random.sample(range(16, 251), 235):
+        address = f"127.0.0.{number}"
+        reservation = socket.socket()
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            reservation.bind((address, _RESERVED_PORT))
+            for port in _PORTS:
+                probe = probes.enter_context(socket.socket())
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((address, port))
+            return reservation
+        reservation.close()
+    raise ServerError("no loopback address has its ports of LDAP free, or they need root")
+
+
+def _strong_password() -> str:
+    """Return a random password with every kind of character that Active Directory asks for."""
+    return f"Aa1-{secrets.token_urlsafe(16)}"
