@@ -17,9 +17,16 @@ NOTE: a size limit of the server below ours ends an answer early; that counts as
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
+from directory_assistance.backends.ldap.ad_groups import (
+    CAPABILITIES_REQUEST,
+    AdPort,
+    find_told_groups,
+    primary_groups,
+    require_capabilities,
+)
 from directory_assistance.backends.ldap.pool import SessionPool
 from directory_assistance.backends.ldap.questions import (
     ANY_ENTRY,
@@ -57,6 +64,7 @@ from directory_assistance.dn import (
 from directory_assistance.entry import Entry, Group
 from directory_assistance.errors import (
     DirectoryAnswerMalformed,
+    DirectoryFault,
     DirectoryUnavailable,
     ExpansionLimitExceeded,
     NameSyntaxError,
@@ -88,7 +96,10 @@ _MEMBER_ATTRIBUTES = {
     GroupStyle.MEMBER: ("member",),
     GroupStyle.UNIQUE_MEMBER: ("uniqueMember",),
     GroupStyle.BOTH: ("member", "uniqueMember"),
+    GroupStyle.TOKEN_GROUPS: ("member",),
+    GroupStyle.IN_CHAIN: ("member",),
 }
+"""What lists a direct member; in an Active Directory always `member`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +171,24 @@ class LdapDirectory:
         return tuple(sorted(found.values(), key=lambda group: (prepare(group.name), group.reference.key)))
 
     def find_groups_of_person(self, members: Sequence[MemberReference], *, deadline: float) -> PersonGroups:
-        """Find the groups that list the person; this kind of directory knows no other memberships."""
-        return PersonGroups(groups=self.find_groups(members, deadline=deadline))
+        """Find the groups that list the person; in an Active Directory the primary group too, or all at once."""
+        if self._settings.server is not ServerKind.ACTIVE_DIRECTORY:
+            return PersonGroups(groups=self.find_groups(members, deadline=deadline))
+        port = AdPort(
+            domain=self._domain,
+            base=self._settings.base,
+            most=MOST_GROUPS,
+            ask=lambda request: self._ask_for_groups(request, deadline),
+        )
+        names = [name for name in dict.fromkeys(members) if isinstance(name, DistinguishedName)]
+        style = self._settings.group_style
+        if style.needs_active_directory:
+            return PersonGroups(groups=find_told_groups(port, style, names), complete=True)
+        listed = self.find_groups(members, deadline=deadline)
+        found = {group.reference.key: group for group in (*listed, *primary_groups(port, names))}
+        return PersonGroups(
+            groups=tuple(sorted(found.values(), key=lambda group: (prepare(group.name), group.reference.key)))
+        )
 
     def watch(self, on_change: OnChange) -> Watch | None:  # noqa: ARG002 - see below
         """Return None: TEMP."""
@@ -289,6 +316,21 @@ class LdapDirectory:
             for found in answer.entries:
                 yield read_group(self._domain, found)
 
+    def _ask_for_groups(self, request: SearchRequest, deadline: float) -> SearchAnswer:
+        """Put a question about groups; the answer is complete, and empty where the entry asked about does not exist."""
+        answer = self._ask(request, deadline)
+        if answer.code == _SIZE_LIMIT_EXCEEDED or len(answer.entries) >= request.size_limit > 1:
+            raise self._too_many_groups()
+        if answer.code == _NO_SUCH_OBJECT:
+            if request.scope == "SUBTREE":
+                raise self._no_base()
+            if not self._shows_base(answer.matched_dn):
+                self.check(deadline=deadline)
+            return replace(answer, entries=())
+        if answer.code not in _INVALID_VALUE:
+            self._hold_success(answer)
+        return answer
+
     def _ask(self, request: SearchRequest, deadline: float) -> SearchAnswer:
         """Put a question; once more on a new connection where the one used had ended.
 
@@ -312,10 +354,30 @@ class LdapDirectory:
         problems: list[str] = []
         for host in self._hosts:
             try:
-                return open_session(self._domain, host, self._settings, deadline)
+                session = open_session(self._domain, host, self._settings, deadline)
+                return self._hold_kind(session, deadline)
             except DirectoryUnavailable as fault:
                 problems.append(fault.problem)
         raise DirectoryUnavailable(self._domain, "; ".join(problems))
+
+    def _hold_kind(self, session: LdapSession, deadline: float) -> LdapSession:
+        """Return the session to a host that can be asked for groups in the configured way."""
+        style = self._settings.group_style
+        if not style.needs_active_directory:
+            return session
+        try:
+            answer = session.search(CAPABILITIES_REQUEST, self._until(deadline))
+            self._hold_success(answer)
+            told = [
+                octets for found in answer.entries for octets in found.values.get("supportedcapabilities", ())
+            ]
+            require_capabilities(
+                self._domain, session.host.uri, style, [octets.decode("ascii", "replace") for octets in told]
+            )
+        except DirectoryFault:
+            session.abort()
+            raise
+        return session
 
     def _until(self, deadline: float) -> float:
         """Return when one operation must be over.
