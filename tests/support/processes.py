@@ -63,7 +63,7 @@ def last_lines(log: bytes) -> str:
 
 
 def run_to_end(
-    command: Sequence[str | Path], *, user: str | None = None, cwd: Path = Path("/"), said: str | None = None
+    command: Sequence[str | Path], *, user: str | None = None, cwd: Path = Path("/"), said: str = ""
 ) -> None:
     """Run a program that ends by itself.
 
@@ -80,8 +80,7 @@ def run_to_end(
     ended = subprocess.run(
         command,
         cwd=cwd,
-        input=None if said is None else said.encode(),
-        stdin=subprocess.DEVNULL if said is None else None,
+        input=said.encode(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,

@@ -15,18 +15,16 @@ Ports below 1024 and the owners of files make it need root. The data may be lost
 
 import base64
 import contextlib
-import os
 import random
 import secrets
 import socket
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.support.pki import Authority
-from tests.support.processes import ServerError, ServerProcess, find_program, last_lines, run_to_end
+from tests.support.processes import ServerError, ServerProcess, find_program, run_to_end
 
 __all__ = ["SambaServer"]
 
@@ -165,16 +163,13 @@ class SambaServer:
 
     def change(self, text: str) -> None:
         """Add or change entries as the administrator; `text` is LDIF. Over TLS, which passwords need."""
-        changed = subprocess.run(
-            ["ldapmodify", "-a", "-x", "-H", self.ldaps_url, "-D", self.admin_dn, "-w", self.admin_password],
-            input=text.encode(),
-            env=os.environ | {"LDAPTLS_CACERT": str(self.ca_file)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
+        run_to_end(
+            [
+                *("ldapmodify", "-a", "-x", "-o", f"TLS_CACERT={self.ca_file}"),
+                *("-H", self.ldaps_url, "-D", self.admin_dn, "-w", self.admin_password),
+            ],
+            said=text,
         )
-        if changed.returncode != 0:
-            raise ServerError(f"`ldapmodify` failed: {last_lines(changed.stdout)}")
 
     def _provision(self) -> ServerProcess:
         program = find_program("samba", "samba-ad-dc")
@@ -182,11 +177,20 @@ class SambaServer:
         self._reservation = _reserve_address()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         run_to_end(
-            [tool, "domain", "provision", f"--realm={_REALM}", f"--domain={_DOMAIN}", "--server-role=dc"]
-            + ["--dns-backend=NONE", "--host-name=dc1", f"--host-ip={self._address}"]
-            + [f"--adminpass={self.admin_password}", f"--targetdir={self.folder}"]
-            + [f"--option=interfaces={self._address}/8", "--option=bind interfaces only=yes"]
-            + ["--option=vfs objects="],  # its own keep attributes of files that not every file system has
+            [
+                *(
+                    tool,
+                    "domain",
+                    "provision",
+                    f"--realm={_REALM}",
+                    f"--domain={_DOMAIN}",
+                    "--server-role=dc",
+                ),
+                *("--dns-backend=NONE", "--host-name=dc1", f"--host-ip={self._address}"),
+                *(f"--adminpass={self.admin_password}", f"--targetdir={self.folder}"),
+                *(f"--option=interfaces={self._address}/8", "--option=bind interfaces only=yes"),
+                "--option=vfs objects=",  # the usual ones need attributes that not every file system has
+            ]
         )
         self._write_tls_files()
         configuration = _CONFIGURATION.format(
@@ -194,8 +198,10 @@ class SambaServer:
         )
         (self.folder / "smb.conf").write_text(configuration, encoding="utf-8")
         return ServerProcess(
-            [program, "--foreground", "--no-process-group", "--model=single"]
-            + [f"--configfile={self.folder / 'smb.conf'}"],
+            [
+                *(program, "--foreground", "--no-process-group", "--model=single"),
+                f"--configfile={self.folder / 'smb.conf'}",
+            ],
             log=self.folder / "output",
             answers=self._answers,
         )

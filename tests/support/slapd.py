@@ -8,7 +8,17 @@ from pathlib import Path
 
 from authsvc.sample_world.slapd import SlapdError, SlapdServer, SlapdTls
 
-__all__ = ["SUFFIX", "SlapdError", "SlapdServer", "SlapdTls", "change", "ldif", "serve"]
+__all__ = [
+    "SUFFIX",
+    "SlapdError",
+    "SlapdServer",
+    "SlapdTls",
+    "Value",
+    "change",
+    "entries_ldif",
+    "ldif",
+    "serve",
+]
 
 SUFFIX = "o=airius.com"
 
@@ -21,7 +31,12 @@ Value = str | bytes
 def ldif(*entries: tuple[str, Mapping[str, Sequence[Value]]]) -> str:
     """Return the LDIF of entries, each a DN and its attributes, below an entry for `SUFFIX`."""
     base = (SUFFIX, {"objectClass": ["organization"], "o": [SUFFIX.partition("=")[2]]})
-    return "\n".join(_entry(dn, attributes) for dn, attributes in (base, *entries))
+    return entries_ldif(base, *entries)
+
+
+def entries_ldif(*entries: tuple[str, Mapping[str, Sequence[Value]]]) -> str:
+    """Return the LDIF of entries, each a DN and its attributes."""
+    return "\n".join(_entry(dn, attributes) for dn, attributes in entries)
 
 
 def _entry(dn: str, attributes: Mapping[str, Sequence[Value]]) -> str:
