@@ -24,8 +24,20 @@ from directory_assistance.backends.ldap.identities import (
     key_id_identity,
     public_key_identities,
 )
+from directory_assistance.backends.ldap.questions import FilterQuestion, plan_questions
+from directory_assistance.backends.ldap.reading import ReadEntry
 from directory_assistance.backends.memory import MemoryDirectory
-from directory_assistance.candidates import BindBy, FindBy, FindWay, MatchPlan, TextCandidate
+from directory_assistance.candidates import (
+    BindBy,
+    Candidate,
+    CertificateCandidate,
+    FindBy,
+    FindWay,
+    IssuerSerialCandidate,
+    MatchPlan,
+    SubjectKeyIdCandidate,
+    TextCandidate,
+)
 from directory_assistance.certificate_names import CertificateNames, read_certificate_names
 from directory_assistance.dn import read_ldap_dn, render_ldap
 from directory_assistance.domains import (
@@ -34,7 +46,7 @@ from directory_assistance.domains import (
     PrimaryDomain,
     SecondaryDomain,
 )
-from directory_assistance.entry import Entry
+from directory_assistance.entry import Entry, StoredCertificate
 from directory_assistance.errors import DirectoryFault, DirectoryUnavailable
 from directory_assistance.filter_templates import read_filter_template
 from directory_assistance.groups import ExpansionLimits, expand_groups
@@ -313,6 +325,42 @@ def test_t52_t55_every_spelling_of_issuer_and_number_finds_and_binds(
         rewrite(issuer_serial(ANN))
 
 
+def test_what_the_server_found_counts_only_if_it_names_the_certificate(corp: Corp) -> None:
+    """A server may find more than was meant: it compares texts, and here names, numbers and octets are compared."""
+    names = names_of(ANN)
+    assert names.subject_key_id is not None
+    found = Entry(key="1", names=(read_ldap_dn(f"CN=Found,{PEOPLE}"),))
+    cases: list[tuple[Candidate, Entry, Entry]] = [
+        (
+            IssuerSerialCandidate(issuer=names.issuer, serial=names.serial),
+            replace(found, issuer_serials=((names.issuer, names.serial),)),
+            replace(found, issuer_serials=((names.issuer, names.serial + 1),)),
+        ),
+        (
+            SubjectKeyIdCandidate(subject_key_id=names.subject_key_id),
+            replace(found, subject_key_ids=(names.subject_key_id,)),
+            replace(found, subject_key_ids=(names.subject_key_id + b"\0",)),
+        ),
+        (
+            CertificateCandidate(der=ANN.der, issuer=names.issuer, serial=names.serial),
+            replace(found, certificates=(StoredCertificate(der=ANN.der),)),
+            replace(
+                found,
+                issuer_serials=((names.issuer, names.serial),),
+                certificates=(StoredCertificate(der=b""),),
+            ),
+        ),
+    ]
+    for candidate, meant, other in cases:
+        questions = plan_questions(candidate, corp.settings())
+        assert isinstance(questions, tuple)
+        (question,) = questions
+        assert isinstance(question, FilterQuestion)
+        assert question.accepts(ReadEntry(entry=meant, texts={}))
+        assert not question.accepts(ReadEntry(entry=other, texts={}))
+        assert not question.accepts(ReadEntry(entry=found, texts={}))
+
+
 # --- the security identifier in the certificate
 
 
@@ -474,6 +522,16 @@ def test_groups_below_another_base_are_left_out(open_directory: OpenDirectory, s
 @pytest.mark.parametrize("style", STYLES)
 def test_who_is_not_there_is_in_no_group(open_directory: OpenDirectory, style: GroupStyle) -> None:
     assert groups_of(open_directory(group_style=style), "Nobody") == set()
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_t65_a_base_that_does_not_exist_is_a_fault_and_never_no_groups(
+    open_directory: OpenDirectory, style: GroupStyle
+) -> None:
+    gone = f"OU=Gone,{BASE}"
+    directory = open_directory(group_style=style, base=read_ldap_dn(gone))
+    with pytest.raises(DirectoryUnavailable, match="base"):
+        directory.find_groups_of_person([read_ldap_dn(f"CN=Dora,{gone}")], deadline=deadline())
 
 
 def test_t65_a_contact_has_no_token_and_that_is_a_fault(open_directory: OpenDirectory) -> None:
