@@ -50,7 +50,7 @@ def binds(plan: MatchPlan, entry: Entry, names: CertificateNames, anchor_id: str
             return any(fact is not None and fact.public_key_info == names.public_key_info for fact in facts)
         case BindBy.ISSUER_SERIAL:
             facts = (read_stored_certificate(der) for der in stored)
-            return any(
+            return (names.issuer, names.serial) in entry.issuer_serials or any(
                 fact is not None and fact.serial == names.serial and fact.issuer == names.issuer
                 for fact in facts
             )

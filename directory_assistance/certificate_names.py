@@ -101,6 +101,9 @@ _STRING_CODECS = {
 _SID = re.compile(r"S-1-5(?:-(?:0|[1-9][0-9]{0,9})){1,15}", re.ASCII)
 """A security identifier of the NT authority as text (MS-DTYP section 2.4.2.1), without padded numbers."""
 
+_SID_URI = "tag:microsoft.com,2022-09-14:sid:"
+"""What stands before a security identifier in a uniformResourceIdentifier (KB5014754: certificates made offline)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherName:
@@ -121,8 +124,9 @@ class CertificateNames:
     The `san_...` are the subject alternative names by kind, in the order of the certificate: `san_mails`
     rfc822Name, `san_upns` user principal name, `san_dns` dNSName, `san_uris` uniformResourceIdentifier,
     `san_ips` iPAddress as text, `san_directory_names` directoryName, `san_registered_ids` dotted,
-    `san_other_names` the rest. `sids` are security identifiers in text form. `subject_key_id` is None where
-    the extension is absent. `unusable` is empty, or why the names cannot be used.
+    `san_other_names` the rest. `sids` are the different security identifiers in text form, of the extension and of
+    tag URIs together: a certificate that contradicts itself has several. `subject_key_id` is None where the
+    extension is absent. `unusable` is empty, or why the names cannot be used.
     """
 
     der: bytes = field(repr=False)
@@ -170,7 +174,7 @@ def read_certificate_names(der: bytes) -> CertificateNames:
     Raises: CertificateSyntaxError: the octets are not one readable certificate: not DER, over 64 KiB, not
         what RFC 5280 section 4.1 allows (serial number, version, repeated extension), a character string
         that its type does not allow, a user principal name that is no UTF8String, a malformed security
-        identifier.
+        identifier, in the extension or in a tag URI.
 
     Not checked: signature, dates, usages, whether anybody should believe it.
 
@@ -246,7 +250,7 @@ def _read_names(der: bytes) -> CertificateNames:
         san_directory_names=tuple(alternatives.directory_names),
         san_registered_ids=tuple(alternatives.registered_ids),
         san_other_names=tuple(alternatives.other_names),
-        sids=sids,
+        sids=tuple(dict.fromkeys((*sids, *map(_read_sid_uri, filter(_is_sid_uri, alternatives.uris))))),
     )
 
 
@@ -377,13 +381,29 @@ def _read_sids(value: bytes | None) -> tuple[str, ...]:
         oid, encoded = _read_other_name(element)
         if oid != _SECURITY_IDENTIFIER_VALUE:
             raise CertificateSyntaxError(f"security identifier extension holds an otherName of type {oid}")
-        text = read_element(encoded, OCTET_STRING).content.decode("latin-1")
-        if _SID.fullmatch(text) is None:
-            raise CertificateSyntaxError(
-                f"expected a security identifier `S-1-5-...`, found `{shorten(text)}`"
-            )
-        sids.append(text)
+        sids.append(_require_sid(read_element(encoded, OCTET_STRING).content.decode("latin-1")))
     return tuple(sids)
+
+
+def _is_sid_uri(uri: str) -> bool:
+    return uri.casefold().startswith(_SID_URI)
+
+
+def _read_sid_uri(uri: str) -> str:
+    """Return the security identifier of a tag URI (RFC 4151, KB5014754).
+
+    Another spelling of what stands before it (tags compare by their characters) or anything that is no identifier
+    after it makes the certificate unreadable, as in the extension: another reader might take it.
+    """
+    if not uri.startswith(_SID_URI):
+        raise CertificateSyntaxError(f"expected `{_SID_URI}` in small letters, found `{shorten(uri)}`")
+    return _require_sid(uri.removeprefix(_SID_URI))
+
+
+def _require_sid(text: str) -> str:
+    if _SID.fullmatch(text) is None:
+        raise CertificateSyntaxError(f"expected a security identifier `S-1-5-...`, found `{shorten(text)}`")
+    return text
 
 
 def _read_other_name(element: Element) -> tuple[str, bytes]:

@@ -160,7 +160,7 @@ class _FileReader:
         plan = PlanReader(self.reader, keys, model.type or DomainType.LDAP, self.anchors)
         values = (plan.plan(), plan.size_limit(), plan.expansion())
         style = GroupStyle.MEMBER if keys.model.groups is None else keys.model.groups.style
-        directory = self._read_directory(path, model, style)
+        directory = self._read_directory(path, model, style, (*keys.paths["groups"], "style"))
         sample = self.reader.existing((*path, "sample"), model.sample)
         mail_domains = self._read_mail_domains(path, model)
         self._check_groups(path, model)
@@ -203,7 +203,7 @@ class _FileReader:
         return name
 
     def _read_directory(
-        self, path: YamlPath, model: DomainModel, style: GroupStyle
+        self, path: YamlPath, model: DomainModel, style: GroupStyle, style_path: YamlPath
     ) -> SqlSettings | LdapSettings | None:
         reader, kind = self.reader, model.type
         reader.require((*path, "type"), hint="`sql` or `ldap`")
@@ -226,7 +226,7 @@ class _FileReader:
                 return (
                     None
                     if model.ldap is None
-                    else LdapReader(reader, (*path, "ldap"), model.ldap).read(style)
+                    else LdapReader(reader, (*path, "ldap"), model.ldap).read(style, style_path)
                 )
             case _:
                 assert_never(kind)

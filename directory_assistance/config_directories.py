@@ -117,9 +117,21 @@ class LdapReader:
         self._path = path
         self._model = model
 
-    def read(self, group_style: GroupStyle) -> LdapSettings | None:
-        """Return the settings; None where so much is missing that there are none."""
+    def read(self, group_style: GroupStyle, style_path: YamlPath) -> LdapSettings | None:
+        """Return the settings; None where so much is missing that there are none.
+
+        Args:
+            group_style: how groups are found.
+            style_path: where that stands.
+
+        """
         model = self._model
+        if group_style.needs_active_directory and model.server is not ServerKind.ACTIVE_DIRECTORY:
+            self._reader.error(
+                style_path,
+                f"`{group_style}` is for `server: active-directory`, and this server is `{model.server}`",
+                hint="`style: member`: others would answer that there are no groups",
+            )
         hosts = self._read_hosts()
         base = self._read_dn("base", model.base)
         bind = self._read_bind(hosts)

@@ -120,6 +120,12 @@ class PlanReader:
         groups = self.keys.model.groups
         if groups is None:
             return ExpansionLimits()
+        if groups.style.needs_active_directory and not groups.nested:
+            self.reader.error(
+                (*self.keys.paths["groups"], "nested"),
+                f"`style: {groups.style}` tells nested groups at once, and `nested: false` says there are none",
+                hint="`style: member`",
+            )
         return ExpansionLimits(nested=groups.nested, max_depth=groups.max_depth, max_groups=groups.max_count)
 
     def _require_ldap(self, path: YamlPath, what: str) -> None:

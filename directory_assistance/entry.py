@@ -8,6 +8,7 @@ DN).
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from directory_assistance.dn import DistinguishedName, Name
@@ -52,9 +53,11 @@ class Entry:
 
     `names`: the own name first, then the names that only find the entry. `dn`: the LDAP DN, None for other
     kinds. `mapped_names`: the values of the configured name attribute, unread; several make the entry
-    ambiguous. `sid`: the `objectSid` in text form `S-1-5-...`. `subject_key_ids`: those that the entry names beside
-    its certificates. `key`: what tells this entry from every other of its directory (row id, DN). `unique_id`: what
-    stays when it is renamed (`entryUUID` of RFC 4530, `nsUniqueId`, `objectGUID`), None where the directory has none.
+    ambiguous. `sid`: the `objectSid` in text form `S-1-5-...`. `subject_key_ids`, `issuer_serials`: those that the
+    entry names beside its certificates, an issuer once for each order in which its text may be meant. `expires`: from
+    when on the entry counts as disabled (UTC), None for never. `key`: what tells this entry from every other of its
+    directory (row id, DN). `unique_id`: what stays when it is renamed (`entryUUID` of RFC 4530, `nsUniqueId`,
+    `objectGUID`; canonical, lower case), None where the directory has none.
     """
 
     key: str
@@ -66,7 +69,9 @@ class Entry:
     certificates: tuple[StoredCertificate, ...] = ()
     sid: str | None = None
     subject_key_ids: tuple[bytes, ...] = ()
+    issuer_serials: tuple[tuple[DistinguishedName, int], ...] = ()
     disabled: bool = False
+    expires: datetime | None = None
     unique_id: str | None = None
 
 

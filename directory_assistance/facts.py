@@ -41,7 +41,8 @@ def facts_of_candidate(  # noqa: PLR0911 - one answer per kind of candidate
 ) -> frozenset[Fact] | None:
     """Return the facts that an entry meant by a candidate has at least one of; None for a filter.
 
-    A certificate is asked for by its octets, by some servers only by issuer and serial number: it has both facts.
+    A certificate is asked for by its octets, by some servers only by issuer and serial number or by its key: it has
+    all three facts.
     """
     match candidate:
         case SubjectCandidate():
@@ -50,7 +51,9 @@ def facts_of_candidate(  # noqa: PLR0911 - one answer per kind of candidate
             return frozenset({(candidate.find_by, prepare(candidate.text))})
         case CertificateCandidate():
             issued = issuer_serial_fact(candidate.issuer, candidate.serial)
-            return frozenset({_certificate_fact(candidate.der), issued})
+            read = read_stored_certificate(candidate.der)
+            keys = () if read is None else (_public_key_fact(read.public_key_info),)
+            return frozenset({_certificate_fact(candidate.der), issued, *keys})
         case IssuerSerialCandidate():
             return frozenset({issuer_serial_fact(candidate.issuer, candidate.serial)})
         case SubjectKeyIdCandidate():
@@ -86,9 +89,11 @@ def facts_of_entry(
         facts = read_stored_certificate(stored.der)
         if facts is not None:
             found.add(issuer_serial_fact(facts.issuer, facts.serial))
+            found.add(_public_key_fact(facts.public_key_info))
             if facts.subject_key_id:
                 found.add(_key_id_fact(facts.subject_key_id))
     found.update(_key_id_fact(key_id) for key_id in entry.subject_key_ids)
+    found.update(issuer_serial_fact(issuer, serial) for issuer, serial in entry.issuer_serials)
     if entry.sid is not None:
         found.add((FindBy.SID, entry.sid))
     found.update((find_by, prepare(text)) for find_by, values in texts.items() for text in values)
@@ -106,6 +111,10 @@ def _subject_fact(dn: DistinguishedName) -> Fact:
 
 def _certificate_fact(der: bytes) -> Fact:
     return (FindBy.CERTIFICATE, hashlib.sha256(der).hexdigest())
+
+
+def _public_key_fact(public_key_info: bytes) -> Fact:
+    return (FindBy.CERTIFICATE, f"key {hashlib.sha256(public_key_info).hexdigest()}")
 
 
 def _key_id_fact(key_id: bytes) -> Fact:

@@ -15,6 +15,7 @@ Invariants:
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from directory_assistance.binding import STRENGTH, binds, why_not_bound
@@ -82,7 +83,8 @@ class SearchRequest:
     `issued_by` is held against. `is_administrative`: whether nobody outside the primary may have a name,
     beside the primary's own names (explicit entries in the ACL of `directory`, full access administrators);
     asked for entries found outside alone. `exhaustive`: look on after a hit and report a second owner,
-    without changing the outcome (`explain`). `deadline`: monotonic seconds.
+    without changing the outcome (`explain`). `deadline`: monotonic seconds. `now`: the request's instant; without it
+    an entry that expires at all counts as expired.
     """
 
     names: CertificateNames
@@ -90,6 +92,7 @@ class SearchRequest:
     deadline: float
     is_administrative: Callable[[Name], bool] = _nothing_is_administrative
     exhaustive: bool = False
+    now: datetime | None = None
 
 
 class Match:
@@ -350,6 +353,11 @@ class _Search:
             return NoMatch(
                 refusal=SearchRefusal.ENTRY_DISABLED,
                 detail=f"`{_shown(entry)}` in `{domain.domain}` is disabled",
+            )
+        if entry.expires is not None and (self._request.now is None or entry.expires <= self._request.now):
+            return NoMatch(
+                refusal=SearchRefusal.ENTRY_DISABLED,
+                detail=f"`{_shown(entry)}` in `{domain.domain}` expired at {entry.expires.isoformat()}",
             )
         borrowed = self._borrowed_name(domain, names)
         if borrowed is not None:

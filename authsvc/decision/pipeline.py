@@ -146,6 +146,7 @@ class _Decision:
         self._certificate: VerifiedCertificate | None = None
         # Beside `_certificate`, which is dropped where it counts as none: what it said bounds the verdict still.
         self._path_end: datetime | None = None
+        self._entry_end: datetime | None = None
         self._revocation: RevocationEvidence | None = None
         self._identity: Identity | None = None
         self._notes: list[str] = []
@@ -236,6 +237,7 @@ class _Decision:
                 deadline=deadline,
                 is_administrative=self._is_administrative,
                 exhaustive=self._exhaustive,
+                now=self._moment.now,
             ),
             self._trace,
         )
@@ -244,6 +246,7 @@ class _Decision:
                 self._step = "name"
             return self._denied(Reason(outcome.refusal.value), outcome.detail)
         self._notes.extend(outcome.warnings)
+        self._entry_end = outcome.entry.expires
         self._step = "identify"
         denying = denying_group_of(
             snapshot.assistance, outcome, snapshot.policy.deny_access, deadline=deadline
@@ -405,10 +408,9 @@ class _Decision:
         )
 
     def _valid_until(self, lifetime: timedelta) -> datetime:
-        """Return what bounds a cached verdict: the earliest of its own life, the path's end and the next update."""
+        """Return what bounds a cached verdict: its own life, the ends of path and entry, the next update."""
         bounds = [self._moment.now + lifetime]
-        if self._path_end is not None:
-            bounds.append(self._path_end)
+        bounds.extend(end for end in (self._path_end, self._entry_end) if end is not None)
         if self._revocation is not None and self._revocation.next_update is not None:
             bounds.append(self._revocation.next_update)
         return min(bounds)

@@ -148,7 +148,8 @@ class MemoryDirectory:
                 return any(stored.der == candidate.der for stored in entry.certificates)
             case IssuerSerialCandidate():
                 wanted = (candidate.issuer, candidate.serial)
-                return any((fact.issuer, fact.serial) == wanted for fact in _facts(entry))
+                stored = ((fact.issuer, fact.serial) for fact in _facts(entry))
+                return wanted in (*entry.issuer_serials, *stored)
             case SubjectKeyIdCandidate():
                 key_ids = (*entry.subject_key_ids, *(fact.subject_key_id for fact in _facts(entry)))
                 return bool(candidate.subject_key_id) and candidate.subject_key_id in key_ids

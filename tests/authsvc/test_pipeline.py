@@ -458,6 +458,15 @@ def test_a_route_that_covers_nothing_is_said_to_anonymous_where_anonymous_is_all
     assert replace(nobody, front_end=ANONYMOUS).decide().reason is Reason.DATABASE_UNKNOWN
 
 
+def test_t57_a_verdict_ends_with_the_entry_that_it_rests_on() -> None:
+    ends = NOW + timedelta(seconds=20)
+    dave = replace(person("Dave Lawson/Renovations", holds=DAVE), expires=ends)
+    case = replace(Case(), primary=primary_of(dave))
+    assert bound_of(case.decide()) == timedelta(seconds=20)
+    gone = replace(Case(), primary=primary_of(replace(dave, expires=NOW)))
+    assert gone.decide().reason is Reason.ENTRY_DISABLED
+
+
 def test_t41_anonymous_made_of_a_certificate_without_entry_ends_with_the_certificate() -> None:
     """After its end the same certificate is `certificate_expired`: the cache must not know it as Anonymous still."""
     short = ISSUING.issue("CN=Nobody,O=Renovations", not_after=NOW + timedelta(seconds=20))

@@ -712,6 +712,60 @@ def test_1000_alternative_names_are_read_and_one_more_or_none_is_refused() -> No
 # --- security identifiers (T87) ---
 
 
+TAG = "tag:microsoft.com,2022-09-14:sid:"
+
+
+def uris(*texts: str) -> bytes:
+    return alternative_names(*(der_element(0x86, text.encode()) for text in texts))
+
+
+def test_a_security_identifier_in_a_tag_uri_is_read_and_stays_a_uri() -> None:
+    names = read_certificate_names(with_extensions(uris("https://acme.example", TAG + "S-1-5-21-1-2-3-1104")))
+    assert ("S-1-5-21-1-2-3-1104",) == names.sids
+    assert ("https://acme.example", TAG + "S-1-5-21-1-2-3-1104") == names.san_uris
+
+
+def test_t87_extension_and_tag_uri_that_agree_are_one_identifier_and_that_differ_are_two() -> None:
+    extension_and_uri = (sids(sid_value(b"S-1-5-21-1")), uris(TAG + "S-1-5-21-1"))
+    assert ("S-1-5-21-1",) == read_certificate_names(with_extensions(*extension_and_uri)).sids
+    differing = (sids(sid_value(b"S-1-5-21-1")), uris(TAG + "S-1-5-21-2"))
+    assert ("S-1-5-21-1", "S-1-5-21-2") == read_certificate_names(with_extensions(*differing)).sids
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "tag:microsoft.com,2022-09-14:sid",
+        "tag:microsoft.com,2022-09-15:sid:S-1-5-18",
+        "tag:microsoft.com.evil.example,2022-09-14:sid:S-1-5-18",
+        "https://acme.example/tag:microsoft.com,2022-09-14:sid:S-1-5-18",
+        "S-1-5-18",
+        " " + TAG + "S-1-5-18",
+    ],
+)
+def test_t87_another_uri_is_no_security_identifier(uri: str) -> None:
+    assert () == read_certificate_names(with_extensions(uris(uri))).sids
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        (TAG, "expected a security identifier `S-1-5-...`, found ``"),
+        (TAG + "S-1-5-018", "expected a security identifier `S-1-5-...`"),
+        (TAG + "S-1-5-18 ", "expected a security identifier `S-1-5-...`"),
+        (TAG + "S-1-5-18?x", "expected a security identifier `S-1-5-...`"),
+        (TAG + "S%2D1-5-18", "expected a security identifier `S-1-5-...`"),
+        (TAG + "*", "expected a security identifier `S-1-5-...`"),
+        (TAG.upper() + "S-1-5-18", f"expected `{TAG}` in small letters"),
+        ("Tag:microsoft.com,2022-09-14:sid:S-1-5-18", f"expected `{TAG}` in small letters"),
+    ],
+)
+def test_t87_a_security_identifier_in_a_tag_uri_in_another_spelling_is_refused(
+    uri: str, problem: str
+) -> None:
+    assert problem in refusal(with_extensions(uris(uri)))
+
+
 def test_several_security_identifiers_are_all_read() -> None:
     names = read_certificate_names(with_extensions(sids(sid_value(b"S-1-5-21-1"), sid_value(b"S-1-5-21-2"))))
     assert ("S-1-5-21-1", "S-1-5-21-2") == names.sids

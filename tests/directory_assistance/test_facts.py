@@ -19,7 +19,7 @@ from directory_assistance.dn import DistinguishedName, FlatName, read_ldap_dn
 from directory_assistance.entry import Entry, StoredCertificate
 from directory_assistance.facts import facts_of_candidate, facts_of_entry
 from directory_assistance.filters import Present
-from tests.support.directories import ALAN, DAVE, DOMAIN, STRANGER, deadline
+from tests.support.directories import ALAN, DAVE, DOMAIN, ROOT, STRANGER, deadline
 
 NAMES = read_certificate_names(DAVE.der)
 ENTRY = Entry(
@@ -29,6 +29,7 @@ ENTRY = Entry(
     mails=("dave@airius.com",),
     certificates=(StoredCertificate(der=DAVE.der), StoredCertificate(der=b"no certificate")),
     subject_key_ids=(b"\1\2\3",),
+    issuer_serials=((read_ldap_dn("CN=Elsewhere CA,O=Elsewhere"), 0x80FF),),
     sid="S-1-5-21-1-2-3-1104",
 )
 FURTHER = {"1": {"uid": ["dlawson"], "userPrincipalName": ["dave@corp"]}}
@@ -47,6 +48,7 @@ MEET: list[Candidate] = [
     CertificateCandidate(der=DAVE.der, issuer=NAMES.issuer, serial=NAMES.serial),
     CertificateCandidate(der=b"no certificate", issuer=DistinguishedName(rdns=()), serial=1),
     IssuerSerialCandidate(issuer=NAMES.issuer, serial=NAMES.serial),
+    IssuerSerialCandidate(issuer=read_ldap_dn("cn=elsewhere ca,o=elsewhere"), serial=0x80FF),
     SubjectKeyIdCandidate(subject_key_id=NAMES.subject_key_id),
     SubjectKeyIdCandidate(subject_key_id=b"\1\2\3"),
     SidCandidate(sid="S-1-5-21-1-2-3-1104"),
@@ -68,6 +70,7 @@ MISS: list[Candidate] = [
     TextCandidate(find_by=FindBy.MAIL, text="dlawson"),
     TextCandidate(find_by=FindBy.UID, text="dave@corp"),
     IssuerSerialCandidate(issuer=NAMES.issuer, serial=NAMES.serial + 1),
+    IssuerSerialCandidate(issuer=read_ldap_dn("CN=Elsewhere CA,O=Elsewhere"), serial=0xFF80),
     SidCandidate(sid="S-1-5-21-1-2-3-1105"),
     *_other(STRANGER.der),
     *_other(ALAN.der),
@@ -91,6 +94,13 @@ def test_where_a_directory_finds_an_entry_the_facts_meet(candidate: Candidate) -
 def test_where_a_directory_finds_nobody_the_facts_do_not_meet(candidate: Candidate) -> None:
     assert not found(candidate)
     assert not (facts_of_candidate(candidate) or frozenset()) & facts_of_entry(ENTRY, TEXTS)
+
+
+def test_a_renewed_certificate_meets_an_entry_that_holds_the_old_one_by_its_key() -> None:
+    """An Active Directory finds the entry by the key's digest; whoever keeps the answer must drop it."""
+    renewed = read_certificate_names(ROOT.issue("CN=Dave Lawson,O=airius.com", key=DAVE.key).der)
+    candidate = CertificateCandidate(der=renewed.der, issuer=renewed.issuer, serial=renewed.serial)
+    assert (facts_of_candidate(candidate) or frozenset()) & facts_of_entry(ENTRY)
 
 
 def test_a_filter_has_no_facts_because_only_the_directory_can_judge_it() -> None:

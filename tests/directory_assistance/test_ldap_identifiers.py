@@ -1,17 +1,10 @@
-"""Identifiers that only Active Directory writes."""
+"""Identifiers of entries as servers store them."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from directory_assistance.backends.ldap.identifiers import (
-    issuer_serial_identities,
-    key_id_identity,
-    read_key_id_identity,
-    read_sid,
-    sid_octets,
-)
-from directory_assistance.dn import read_ldap_dn
+from directory_assistance.backends.ldap.identifiers import read_guid, read_sid, read_uuid, sid_octets
 
 SID = "S-1-5-21-1004336348-1177238915-682003330-512"
 OCTETS = bytes.fromhex("010500000000000515000000dcf4dc3b833d2b46828ba62800020000")
@@ -77,29 +70,35 @@ def test_reading_a_security_identifier_is_total(octets: bytes) -> None:
     assert text is None or sid_octets(text) == octets
 
 
-def test_issuer_and_serial_are_written_root_first_and_last_octet_first() -> None:
-    issuer = read_ldap_dn("CN=CONTOSO-DC-CA,DC=contoso,DC=com")
-    assert issuer_serial_identities(issuer, 0x2B0000000011AC0000000012) == (
-        "X509:<I>DC=com,DC=contoso,CN=CONTOSO-DC-CA<SR>1200000000AC11000000002B",
-    )
+def test_a_guid_is_read_as_windows_prints_it() -> None:
+    """The first three groups are stored last octet first (MS-DTYP section 2.3.4)."""
+    octets = bytes.fromhex("33221100554477668899aabbccddeeff")
+    assert read_guid(octets) == "00112233-4455-6677-8899-aabbccddeeff"
 
 
-def test_a_serial_number_whose_first_bit_is_set_is_looked_for_in_both_spellings() -> None:
-    issuer = read_ldap_dn("CN=CA")
-    assert issuer_serial_identities(issuer, 0x80FF) == ("X509:<I>CN=CA<SR>FF80", "X509:<I>CN=CA<SR>FF8000")
-    assert issuer_serial_identities(issuer, 0x7F) == ("X509:<I>CN=CA<SR>7F",)
+@pytest.mark.parametrize("octets", [b"", b"\0" * 15, b"\0" * 17])
+def test_octets_that_are_no_guid_have_no_text(octets: bytes) -> None:
+    assert read_guid(octets) is None
 
 
-def test_a_subject_key_identifier_is_read_back_and_nothing_else_is_taken_for_one() -> None:
-    assert key_id_identity(b"\x0a\xff") == "X509:<SKI>0AFF"
-    assert read_key_id_identity("x509:<ski>0aff") == b"\x0a\xff"
-    others = [
+@pytest.mark.parametrize(
+    "text", ["00112233-4455-6677-8899-AABBCCDDEEFF", "00112233-44556677-8899aabb-ccddeeff"]
+)
+def test_an_entry_has_one_unique_identifier_however_it_is_spelled(text: str) -> None:
+    assert read_uuid(text) == "00112233-4455-6677-8899-aabbccddeeff"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "",
-        "X509:<SKI>",
-        "X509:<SKI>0",
-        "X509:<SKI>0g",
-        "X509:<S>CN=x",
-        "X509:<SKI>0AFF ",
-        "Kerberos:x",
-    ]
-    assert [read_key_id_identity(other) for other in others] == [None] * len(others)
+        "00112233445566778899aabbccddeeff",
+        "{00112233-4455-6677-8899-aabbccddeeff}",
+        "00112233-4455-6677-8899-aabbccddeef",
+        "00112233-4455-6677-8899-aabbccddeefg",
+        "00112233-4455-6677-8899-aabbccddeeff ",
+        "00112233-4455-6677-8899-aabbccddeef\uff10",
+    ],
+)
+def test_what_is_no_unique_identifier_is_none(text: str) -> None:
+    assert read_uuid(text) is None

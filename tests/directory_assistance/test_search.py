@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -110,6 +110,7 @@ def run(
         deadline=1e12,
         is_administrative=administrative.__contains__,
         exhaustive=exhaustive,
+        now=NOW,
     )
     return search(assistance, request, trace), trace
 
@@ -217,6 +218,23 @@ OUTCOMES: list[tuple[str, Callable[[], DirectoryAssistance], Issued, str]] = [
         ),
         DAVE,
         "entry_disabled",
+    ),
+    (
+        "an entry that has expired is refused, from the very instant on",
+        lambda: DirectoryAssistance(
+            primary=primary(entry(NAME, holds=DAVE, expires=NOW)),
+            domains=(secondary("Acme", entry("D/Acme", holds=DAVE)),),
+        ),
+        DAVE,
+        "entry_disabled",
+    ),
+    (
+        "an entry that will expire is found until then",
+        lambda: DirectoryAssistance(
+            primary=primary(entry(NAME, holds=DAVE, expires=NOW + timedelta(microseconds=1)))
+        ),
+        DAVE,
+        "Dave Lawson/Renovations in Renovations by certificate",
     ),
     (
         "a certificate marked revoked in the primary is refused whatever the plan finds",
@@ -442,8 +460,13 @@ def test_search_outcome(world: Callable[[], DirectoryAssistance], certificate: I
     assert expected == found(outcome)
 
 
+ISSUED_DAVE = (read_ldap_dn(ROOT.certificate.subject.rfc4514_string()), DAVE.certificate.serial_number)
+ISSUED_OTHER = (ISSUED_DAVE[0], ISSUED_DAVE[1] + 1)
+OTHER_ISSUED = (read_ldap_dn("CN=Other Root,O=Other"), ISSUED_DAVE[1])
+
 BINDINGS = [
     (BindBy.ISSUER_SERIAL, DAVE, entry(NAME, holds=DAVE), Strength.STRONG),
+    (BindBy.ISSUER_SERIAL, DAVE, entry(NAME, issuer_serials=(ISSUED_DAVE,)), Strength.STRONG),
     (BindBy.SUBJECT_KEY_ID, DAVE_RENEWED, entry(NAME, holds=DAVE), Strength.STRONG),
     (BindBy.SID, DAVE_SID, entry(NAME, sid=SID), Strength.STRONG),
     (BindBy.NAME, DAVE, entry(NAME), Strength.MEDIUM),
@@ -451,7 +474,9 @@ BINDINGS = [
 
 
 @pytest.mark.parametrize(
-    ("bind_by", "certificate", "held", "strength"), BINDINGS, ids=[b[0].value for b in BINDINGS]
+    ("bind_by", "certificate", "held", "strength"),
+    BINDINGS,
+    ids=[f"{number} {b[0].value}" for number, b in enumerate(BINDINGS)],
 )
 def test_t87_a_statement_of_the_ca_counts_only_from_the_cas_that_may_make_it(
     bind_by: BindBy, certificate: Issued, held: Entry, strength: Strength
@@ -474,11 +499,18 @@ def test_t87_a_statement_of_the_ca_counts_only_from_the_cas_that_may_make_it(
     ("bind_by", "held"),
     [
         (BindBy.ISSUER_SERIAL, entry(NAME, holds=DAVE_OTHER_KEY)),
+        (BindBy.ISSUER_SERIAL, entry(NAME, issuer_serials=(ISSUED_OTHER, OTHER_ISSUED))),
         (BindBy.SUBJECT_KEY_ID, entry(NAME, holds=DAVE_OTHER_KEY)),
         (BindBy.SID, entry(NAME, sid="S-1-5-21-1-2-3-9999")),
         (BindBy.SID, entry(NAME)),
     ],
-    ids=["another serial", "another key identifier", "another sid", "no sid"],
+    ids=[
+        "another serial",
+        "names another serial, and another issuer",
+        "another key identifier",
+        "another sid",
+        "no sid",
+    ],
 )
 def test_an_entry_without_the_identifier_is_not_bound(bind_by: BindBy, held: Entry) -> None:
     match_plan = plan(FindBy.SUBJECT, bind_by=bind_by, issued_by=("corp",))

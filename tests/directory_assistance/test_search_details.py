@@ -1,6 +1,7 @@
 """What a search says when it refuses: the directory, the entry, the rule or the binding that decided."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -61,9 +62,18 @@ def refusal(first: PrimaryDomain, *domains: SecondaryDomain) -> NoMatch:
     return outcome
 
 
-# --- an entry was found by name, and is not bound
-
 NAME = "Dave Lawson/Renovations"
+
+
+def test_t57_without_an_instant_an_entry_that_expires_at_all_counts_as_expired() -> None:
+    ends = NOW + timedelta(days=1)
+    assert refusal(primary(entry(NAME, DAVE, expires=ends))) == NoMatch(
+        refusal=SearchRefusal.ENTRY_DISABLED,
+        detail=f"`{NAME}` in `Renovations` expired at {ends.isoformat()}",
+    )
+
+
+# --- an entry was found by name, and is not bound
 
 NOT_BOUND = [
     pytest.param(

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+from directory_assistance.backends.ldap.ad_groups import missing_capability
 from directory_assistance.backends.ldap.host_watch import HostWatch
 from directory_assistance.backends.ldap.hosts import Hosts, HostStatus
 from directory_assistance.backends.ldap.opening import name_result_code, open_session
@@ -210,7 +211,9 @@ class LdapClient:
         """Read what a server says about itself; a server that says nothing is believed to be what is configured."""
         answer = session.search(ROOT_DSE_REQUEST, min(time.monotonic() + self._operation_seconds, deadline))
         root = read_root_dse(answer.entries[0]) if answer.entries else UNKNOWN_ROOT_DSE
-        problem = contradiction(root, self._settings.server)
+        problem = contradiction(root, self._settings.server) or missing_capability(
+            self._settings.group_style, root.capabilities
+        )
         if problem:
             raise TransportFault(self._domain, f"`{host.uri}`: {problem}")
         return root

@@ -15,9 +15,10 @@ NOTE: a size limit of the server below ours ends an answer early; that counts as
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
+from directory_assistance.backends.ldap.ad_groups import AdPort, find_told_groups, primary_groups
 from directory_assistance.backends.ldap.client import LdapClient
 from directory_assistance.backends.ldap.hosts import HostStatus
 from directory_assistance.backends.ldap.messages import FoundEntry
@@ -88,7 +89,10 @@ _MEMBER_ATTRIBUTES = {
     GroupStyle.MEMBER: ("member",),
     GroupStyle.UNIQUE_MEMBER: ("uniqueMember",),
     GroupStyle.BOTH: ("member", "uniqueMember"),
+    GroupStyle.TOKEN_GROUPS: ("member",),
+    GroupStyle.IN_CHAIN: ("member",),
 }
+"""What lists a direct member; in an Active Directory always `member`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +164,24 @@ class LdapDirectory:
         return tuple(sorted(found.values(), key=lambda group: (prepare(group.name), group.reference.key)))
 
     def find_groups_of_person(self, members: Sequence[MemberReference], *, deadline: float) -> PersonGroups:
-        """Find the groups that list the person; this kind of directory knows no other memberships."""
-        return PersonGroups(groups=self.find_groups(members, deadline=deadline))
+        """Find the groups that list the person; in an Active Directory the primary group too, or all at once."""
+        if self._settings.server is not ServerKind.ACTIVE_DIRECTORY:
+            return PersonGroups(groups=self.find_groups(members, deadline=deadline))
+        port = AdPort(
+            domain=self._domain,
+            base=self._settings.base,
+            most=MOST_GROUPS,
+            ask=lambda request: self._ask_for_groups(request, deadline),
+        )
+        names = [name for name in dict.fromkeys(members) if isinstance(name, DistinguishedName)]
+        style = self._settings.group_style
+        if style.needs_active_directory:
+            return PersonGroups(groups=find_told_groups(port, style, names), complete=True)
+        listed = self.find_groups(members, deadline=deadline)
+        found = {group.reference.key: group for group in (*listed, *primary_groups(port, names))}
+        return PersonGroups(
+            groups=tuple(sorted(found.values(), key=lambda group: (prepare(group.name), group.reference.key)))
+        )
 
     def watch(self, on_change: OnChange) -> Watch | None:
         """Have the server tell every change below the base; see `watch.py`."""
@@ -303,6 +323,21 @@ class LdapDirectory:
             self._hold_success(answer)
             for found in answer.entries:
                 yield read_group(self._domain, found)
+
+    def _ask_for_groups(self, request: SearchRequest, deadline: float) -> SearchAnswer:
+        """Put a question about groups; the answer is complete, and empty where the entry asked about does not exist."""
+        answer = self._ask(request, deadline)
+        if answer.code == _SIZE_LIMIT_EXCEEDED or len(answer.entries) >= request.size_limit > 1:
+            raise self._too_many_groups()
+        if answer.code == _NO_SUCH_OBJECT:
+            if request.scope == "SUBTREE":
+                raise self._no_base()
+            if not self._shows_base(answer.matched_dn):
+                self.check(deadline=deadline)
+            return replace(answer, entries=())
+        if answer.code not in _INVALID_VALUE:
+            self._hold_success(answer)
+        return answer
 
     def _ask(self, request: SearchRequest, deadline: float) -> SearchAnswer:
         return self._client.ask(request, deadline)

@@ -1,24 +1,20 @@
-"""Identifiers that only Active Directory writes: security identifiers, and names of certificates.
+"""Identifiers of entries as servers store them: security identifiers, and what stays when an entry is renamed.
 
-Pure. Sources: MS-DTYP section 2.4.2 (security identifiers), and Microsoft's description of strong certificate
-mappings (KB5014754) for `altSecurityIdentities`.
+Pure. What lives elsewhere: names of certificates in `altSecurityIdentities` (`identities.py`). Sources: MS-DTYP
+sections 2.3.4 and 2.4.2, RFC 4530.
 """
 
 import re
+from uuid import UUID
 
-from directory_assistance.dn import DistinguishedName, render_ldap
-
-__all__ = [
-    "issuer_serial_identities",
-    "key_id_identity",
-    "read_key_id_identity",
-    "read_sid",
-    "sid_octets",
-]
+__all__ = ["read_guid", "read_sid", "read_uuid", "sid_octets"]
 
 _SID_TEXT = re.compile(r"S-1-(0|[1-9][0-9]{0,14})((?:-(?:0|[1-9][0-9]{0,9})){1,15})", re.ASCII)
 
-_KEY_ID_IDENTITY = re.compile(r"X509:<SKI>((?:[0-9A-F]{2}){1,64})", re.ASCII | re.IGNORECASE)
+_UUID_TEXT = re.compile(
+    r"[0-9A-F]{8}-(?:[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}|[0-9A-F]{8}-[0-9A-F]{8}-[0-9A-F]{8})",
+    re.ASCII | re.IGNORECASE,
+)
 
 _LARGEST_SUB_AUTHORITY = 0xFFFF_FFFF
 _LARGEST_AUTHORITY = 0xFFFF_FFFF_FFFF
@@ -45,24 +41,14 @@ def read_sid(octets: bytes) -> str | None:
     return "-".join(["S", "1", str(int.from_bytes(octets[2:8], "big")), *map(str, parts)])
 
 
-def issuer_serial_identities(issuer: DistinguishedName, serial: int) -> tuple[str, ...]:
-    """Return the values by which `altSecurityIdentities` names a certificate by issuer and serial number.
+def read_guid(octets: bytes) -> str | None:
+    """Return the canonical text of a stored `objectGUID` (MS-DTYP section 2.3.4), None if the octets are none."""
+    return str(UUID(bytes_le=octets)) if len(octets) == 16 else None
 
-    The issuer is written root first, the serial number's octets last first. Both spellings of a serial number
-    whose first bit is set are in use: with and without the zero octet that DER puts before it.
+
+def read_uuid(text: str) -> str | None:
+    """Return the canonical text of an `entryUUID` (RFC 4530) or `nsUniqueId`, None if the text is none.
+
+    389-ds writes the same sixteen octets in four groups instead of five; both spellings of one value become one.
     """
-    name = render_ldap(DistinguishedName(rdns=issuer.rdns[::-1]))
-    octets = serial.to_bytes(max(1, (serial.bit_length() + 7) // 8), "big")
-    spellings = [octets, b"\0" + octets] if octets[0] & 0x80 else [octets]
-    return tuple(f"X509:<I>{name}<SR>{spelling[::-1].hex().upper()}" for spelling in spellings)
-
-
-def key_id_identity(subject_key_id: bytes) -> str:
-    """Return the value by which `altSecurityIdentities` names a certificate by subject key identifier."""
-    return f"X509:<SKI>{subject_key_id.hex().upper()}"
-
-
-def read_key_id_identity(value: str) -> bytes | None:
-    """Return the subject key identifier in an identity, None if it is of another kind."""
-    match = _KEY_ID_IDENTITY.fullmatch(value)
-    return None if match is None else bytes.fromhex(match[1])
+    return None if _UUID_TEXT.fullmatch(text) is None else str(UUID(hex=text.replace("-", "")))

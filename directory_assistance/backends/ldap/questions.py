@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
-from directory_assistance.backends.ldap.identifiers import (
+from directory_assistance.backends.ldap.identifiers import sid_octets
+from directory_assistance.backends.ldap.identities import (
     issuer_serial_identities,
     key_id_identity,
-    sid_octets,
+    public_key_identities,
 )
 from directory_assistance.backends.ldap.reading import ReadEntry
 from directory_assistance.backends.ldap.settings import LdapSettings, ServerKind
@@ -218,10 +219,33 @@ def _ask_certificate(candidate: CertificateCandidate, kind: ServerKind) -> tuple
             octets = Equality(attribute="userCertificate;binary", value=candidate.der)
             return (FilterQuestion(filter=octets, accepts=accepts),)
         case ServerKind.ACTIVE_DIRECTORY:
-            wanted = _any_identity(issuer_serial_identities(candidate.issuer, candidate.serial))
-            return (FilterQuestion(filter=wanted, accepts=accepts),)
+            return (_ask_identities_of(candidate),)
         case _:
             assert_never(kind)
+
+
+def _ask_identities_of(candidate: CertificateCandidate) -> FilterQuestion:
+    """Ask for every strong identity that may name the certificate; who holds it, or its key, is meant.
+
+    Active Directory cannot be asked for stored certificates: it compares them one by one, without an index. Which
+    identity found an entry does not count (a SHA-1 of a key proves nothing); the whole certificate does, or the whole
+    key, so that a renewal is found for `bind_by: public_key`.
+    """
+    identities = list(issuer_serial_identities(candidate.issuer, candidate.serial))
+    asked = read_stored_certificate(candidate.der)
+    if asked is not None:
+        identities += [] if not asked.subject_key_id else [key_id_identity(asked.subject_key_id)]
+        identities += public_key_identities(asked.public_key_info)
+
+    def accepts(found: ReadEntry) -> bool:
+        stored = [certificate.der for certificate in found.entry.certificates]
+        facts = (read_stored_certificate(der) for der in stored)
+        return candidate.der in stored or (
+            asked is not None
+            and any(fact is not None and fact.public_key_info == asked.public_key_info for fact in facts)
+        )
+
+    return FilterQuestion(filter=_any_identity(tuple(identities)), accepts=accepts)
 
 
 def _ask_issuer_serial(candidate: IssuerSerialCandidate, kind: ServerKind) -> tuple[Question, ...] | NotAsked:
@@ -238,8 +262,14 @@ def _ask_issuer_serial(candidate: IssuerSerialCandidate, kind: ServerKind) -> tu
         case ServerKind.DS389:
             return NotAsked(why="389-ds cannot be asked for issuer and serial number")
         case ServerKind.ACTIVE_DIRECTORY:
+            wanted = (candidate.issuer, candidate.serial)
             identities = issuer_serial_identities(candidate.issuer, candidate.serial)
-            return (_ask_identity(identities),)
+            return (
+                FilterQuestion(
+                    filter=_any_identity(identities),
+                    accepts=lambda found: wanted in found.entry.issuer_serials or holds(found),
+                ),
+            )
         case _:
             assert_never(kind)
 
@@ -261,7 +291,15 @@ def _ask_subject_key_id(
         return NotAsked(why="only Active Directory can be asked for a subject key identifier")
     if not candidate.subject_key_id:
         return ()
-    return (_ask_identity((key_id_identity(candidate.subject_key_id),)),)
+    wanted = candidate.subject_key_id
+
+    def accepts(found: ReadEntry) -> bool:
+        facts = (read_stored_certificate(stored.der) for stored in found.entry.certificates)
+        return wanted in found.entry.subject_key_ids or any(
+            fact is not None and fact.subject_key_id == wanted for fact in facts
+        )
+
+    return (FilterQuestion(filter=_any_identity((key_id_identity(wanted),)), accepts=accepts),)
 
 
 def _ask_sid(candidate: SidCandidate, kind: ServerKind) -> tuple[Question, ...] | NotAsked:
@@ -275,17 +313,6 @@ def _ask_sid(candidate: SidCandidate, kind: ServerKind) -> tuple[Question, ...] 
         return found.entry.sid == candidate.sid
 
     return (FilterQuestion(filter=Equality(attribute="objectSid", value=octets), accepts=accepts),)
-
-
-def _ask_identity(identities: tuple[str, ...]) -> FilterQuestion:
-    wanted = {prepare(identity) for identity in identities}
-
-    def accepts(found: ReadEntry) -> bool:
-        return any(prepare(text) in wanted for text in found.texts["altsecurityidentities"])
-
-    return FilterQuestion(
-        filter=_any_identity(identities), accepts=accepts, compared=("altSecurityIdentities",)
-    )
 
 
 def _any_identity(identities: tuple[str, ...]) -> Filter:

@@ -1,21 +1,24 @@
 """What a server sent, read as entries and groups.
 
-What lives here: which attributes are asked for, and how their octets become an `Entry` or a `Group`. What
-does
-not: which entry a candidate names (`questions.py`).
+What lives here: which attributes are asked for, and how their octets become an `Entry` or a `Group`. What does not:
+which entry a candidate names (`questions.py`).
 
 Invariants:
 
 * A value that cannot be read makes the answer malformed; nothing is guessed, dropped or cut. Stored
   certificates are the exception: they are handed on as octets, and bind nothing unless they are equal.
 * The state of an account is read from every attribute that any kind of server keeps it in, and one sign is
-  enough.
+  enough. An account of Active Directory whose state the server does not show is disabled: unknown is no (threat T57).
+  A lock-out after wrong passwords is no such sign: a certificate is no password.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 
-from directory_assistance.backends.ldap.identifiers import read_key_id_identity, read_sid
+from directory_assistance.backends.ldap.identifiers import read_guid, read_sid, read_uuid
+from directory_assistance.backends.ldap.identities import read_issuer_serial_identity, read_key_id_identity
 from directory_assistance.backends.ldap.session import FoundEntry
 from directory_assistance.dn import DistinguishedName, FlatName, common_name_of, prepare, read_ldap_dn
 from directory_assistance.entry import Entry, Group, GroupType, StoredCertificate
@@ -32,8 +35,12 @@ ENTRY_ATTRIBUTES = (
     "nsAccountLock",
     "pwdAccountLockedTime",
     "userAccountControl",
+    "accountExpires",
     "objectSid",
     "altSecurityIdentities",
+    "entryUUID",
+    "nsUniqueId",
+    "objectGUID",
 )
 
 GROUP_ATTRIBUTES = ("cn",)
@@ -46,6 +53,12 @@ _MOST_VALUES = 1_000
 
 _ACCOUNT_DISABLED = 0x2
 """ADS_UF_ACCOUNTDISABLE of `userAccountControl` (MS-ADTS section 2.2.16)."""
+
+_NEVER = frozenset({0, 0x7FFF_FFFF_FFFF_FFFF})
+"""Values of `accountExpires` that mean no end (MS-ADA1 section 2.1)."""
+
+_FIRST_INSTANT = datetime(1601, 1, 1, tzinfo=UTC)
+"""What `accountExpires` counts from, in tenths of a microsecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +100,10 @@ def read_entry(
         certificates=tuple(StoredCertificate(der=der) for der in values.octets("userCertificate")),
         sid=values.read_sid(),
         subject_key_ids=tuple(key_id for key_id in key_ids if key_id is not None),
+        issuer_serials=tuple(chain.from_iterable(map(read_issuer_serial_identity, identities))),
         disabled=values.read_disabled(),
+        expires=values.read_expiry(),
+        unique_id=values.read_unique_id(),
     )
     return ReadEntry(entry=entry, texts={name.lower(): values.texts(name) for name in compared})
 
@@ -159,10 +175,38 @@ class _Values:
             return True
         if any(text.strip().casefold() == "true" for text in self.texts("nsAccountLock")):
             return True
-        return any(
-            self._read_integer("userAccountControl", text) & _ACCOUNT_DISABLED
-            for text in self.texts("userAccountControl")
-        )
+        controls = self.texts("userAccountControl")
+        if not controls and self.octets("objectSid"):
+            return True
+        return any(self._read_integer("userAccountControl", text) & _ACCOUNT_DISABLED for text in controls)
+
+    def read_expiry(self) -> datetime | None:
+        """Return the earliest end of the account; one beyond the calendar is none."""
+        counts = [self._read_integer("accountExpires", text) for text in self.texts("accountExpires")]
+        ends = [count for count in counts if count not in _NEVER]
+        if not ends:
+            return None
+        try:
+            return _FIRST_INSTANT + timedelta(microseconds=min(ends) // 10)
+        except OverflowError:
+            return None if min(ends) > 0 else _FIRST_INSTANT
+
+    def read_unique_id(self) -> str | None:
+        """Return what stays when the entry is renamed, canonical.
+
+        `nsUniqueId` comes before `entryUUID`: a 389-ds may have both, and tells changes by the first.
+        """
+        for name in ("nsUniqueId", "entryUUID"):
+            for text in self.texts(name):
+                return self._required(name, read_uuid(text))
+        for octets in self.octets("objectGUID"):
+            return self._required("objectGUID", read_guid(octets))
+        return None
+
+    def _required(self, name: str, value: str | None) -> str:
+        if value is None:
+            raise self.malformed(f"expected a universally unique identifier in `{name}`")
+        return value
 
     def _read_integer(self, name: str, text: str) -> int:
         try:

@@ -59,11 +59,22 @@ class ServerKind(StrEnum):
 
 
 class GroupStyle(StrEnum):
-    """Which attribute of a group lists its members."""
+    """How the groups of somebody are found.
+
+    By the attribute in which groups list their members (`member`, `unique_member`, `both`), or told at once, nested
+    ones too, by an Active Directory: by the person's `tokenGroups`, or by its matching rule in chain.
+    """
 
     MEMBER = "member"
     UNIQUE_MEMBER = "unique_member"
     BOTH = "both"
+    TOKEN_GROUPS = "token_groups"  # noqa: S105 - a token of Windows, no secret
+    IN_CHAIN = "in_chain"
+
+    @property
+    def needs_active_directory(self) -> bool:
+        """Whether only an Active Directory can be asked so; others say politely that there are no groups."""
+        return self in {GroupStyle.TOKEN_GROUPS, GroupStyle.IN_CHAIN}
 
 
 class Transport(StrEnum):
