@@ -105,9 +105,12 @@ def test_a_host_that_stays_away_is_probed_less_and_less_often() -> None:
         assert one.hosts.order() == (SECOND,)
 
 
-def test_a_probe_that_cannot_be_read_is_a_host_that_is_down() -> None:
+@pytest.mark.parametrize(
+    "raised", [DirectoryAnswerMalformed("Airius", "an answer of 9 MB"), ZeroDivisionError("a bug")]
+)
+def test_a_probe_that_cannot_be_read_or_breaks_is_a_host_that_is_down(raised: Exception) -> None:
     def probe(_host: LdapHost) -> None:
-        raise DirectoryAnswerMalformed("Airius", "an answer of 9 MB")
+        raise raised
 
     hosts = Hosts("Airius", (FIRST,), probe, monotonic=lambda: 0.0)
     hosts._look_at(hosts._health[FIRST.uri])

@@ -11,6 +11,7 @@ cannot be asked in. A test that needs more has a table of deviations, each with 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -35,6 +36,7 @@ from tests.support.ds389 import Ds389Server
 from tests.support.postgresql import PostgresqlServer
 from tests.support.samba_ad import SambaServer
 from tests.support.slapd import SUFFIX, serve
+from tests.support.slapd import change as change_slapd
 
 __all__ = ["BUILDERS", "KINDS", "Kind", "Kinds", "Surroundings"]
 
@@ -54,7 +56,8 @@ class Kind:
     `directory` is shared by all tests, `open_directory` opens another one on the same content. `place` tells where
     somebody of the world stands. `not_asked`: the ways in which this kind cannot be asked, each with the reason.
     `has_aliases`: whether an entry may have names beside its own. `outage` takes the server away while it is entered;
-    None where there is no server.
+    None where there is no server. `change` changes entries as the administrator, by an LDIF of changes; None where
+    changes are not written so.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Kind:
     not_asked: Mapping[FindBy, str] = field(default_factory=dict)
     has_aliases: bool = True
     outage: Callable[[], AbstractContextManager[None]] | None = None
+    change: Callable[[str], None] | None = None
 
     def dn(self, text: str) -> DistinguishedName:
         """Return the name that somebody has here; `text` is the name in the world."""
@@ -141,6 +145,7 @@ def _slapd(surroundings: Surroundings) -> Iterator[Kind]:
             lambda: _ldap_directory(server, ServerKind.STANDARD),
             not_asked=dict.fromkeys((FindBy.SUBJECT_KEY_ID, FindBy.SID), _ONLY_ACTIVE_DIRECTORY),
             server=server,
+            change=partial(change_slapd, server),
         )
 
 
@@ -156,6 +161,7 @@ def _ds389(surroundings: Surroundings) -> Iterator[Kind]:
                 FindBy.SID: _ONLY_ACTIVE_DIRECTORY,
             },
             server=server,
+            change=server.change,
         )
 
 
@@ -168,6 +174,7 @@ def _samba(surroundings: Surroundings) -> Iterator[Kind]:
             place=place_in_domain,
             has_aliases=False,  # `cn` has one value
             server=server,
+            change=server.change,
         )
 
 
@@ -224,6 +231,7 @@ def _open(
     place: Callable[[DistinguishedName], DistinguishedName] = lambda dn: dn,
     has_aliases: bool = True,
     server: _Server | None = None,
+    change: Callable[[str], None] | None = None,
 ) -> Iterator[Kind]:
     """Open the directory that all tests share, and close it in the end."""
     directory = opened()
@@ -235,6 +243,7 @@ def _open(
         not_asked=not_asked or {},
         has_aliases=has_aliases,
         outage=None if server is None else lambda: _outage(server),
+        change=change,
     )
     directory.close()
 

@@ -45,7 +45,7 @@ from directory_assistance.backends.ldap.notifications import (
 )
 from directory_assistance.backends.ldap.opening import name_result_code
 from directory_assistance.backends.ldap.root_dse import HEARTBEAT_REQUEST, RootDse
-from directory_assistance.backends.ldap.session import HostSilent, LdapSession
+from directory_assistance.backends.ldap.session import HostSilent, LdapSession, one_line
 from directory_assistance.dn import DistinguishedName, read_ldap_dn
 from directory_assistance.errors import DirectoryFault, DirectoryUnavailable, NameSyntaxError
 from directory_assistance.filters import Present
@@ -193,7 +193,12 @@ class HostWatch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            pause = self._watch_once()
+            try:
+                pause = self._watch_once()
+            except Exception as error:  # noqa: BLE001 - see below
+                # The outermost handler of this thread. If it ended, the watch would look live for ever, and nobody
+                # would see a change any more.
+                pause = self._lose(f"a defect of the watch: {one_line(error)}")
             self._awake.wait(pause)
             self._awake.clear()
 

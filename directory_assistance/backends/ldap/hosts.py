@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from directory_assistance.backends.ldap.settings import LdapHost
-from directory_assistance.errors import DirectoryFault
+from directory_assistance.errors import DirectoryFault, shorten
 
 __all__ = ["HostState", "HostStatus", "Hosts"]
 
@@ -219,11 +219,17 @@ class Hosts:
             self._look_at(due)
 
     def _look_at(self, health: _Health) -> None:
+        problem = ""
         try:
             self._probe(health.host)
         except DirectoryFault as fault:
+            problem = fault.problem
+        except Exception as error:  # noqa: BLE001 - see below
+            # The outermost handler of this thread. If it ended, no host would ever be found back.
+            problem = shorten(f"a defect of the probe: {error}")
+        if problem:
             with self._condition:
-                self._take_out(health, fault.problem)
+                self._take_out(health, problem)
                 health.interval = min(health.interval * 2, _LONGEST_PROBE_SECONDS)
                 health.next_probe = self._monotonic() + health.interval
             return

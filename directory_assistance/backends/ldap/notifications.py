@@ -13,6 +13,7 @@ INVARIANT: what cannot be read raises `MessageSyntaxError`; a change is never pa
 
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 from directory_assistance.backends.ldap.messages import (
     Control,
@@ -72,7 +73,10 @@ class Means(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncState:
-    """The Sync State control of an entry (RFC 4533 section 2.3): its `entryUUID`, and whether it is gone."""
+    """The Sync State control of an entry (RFC 4533 section 2.3).
+
+    `unique_id`: as in `Entry`. `deleted`: whether the entry is gone.
+    """
 
     unique_id: str
     deleted: bool
@@ -142,7 +146,7 @@ def read_sync_state(message: Message) -> SyncState | None:
     tags = [tag for tag, _content in parts[:2]]
     if tags != [_ENUMERATED, _OCTET_STRING] or len(parts[1][1]) != _UUID_OCTETS:
         raise MessageSyntaxError("expected the state of an entry")
-    return SyncState(unique_id=parts[1][1].hex(), deleted=parts[0][1] == b"\x03")
+    return SyncState(unique_id=str(UUID(bytes=parts[1][1])), deleted=parts[0][1] == b"\x03")
 
 
 def read_sync_info(message: Message) -> SyncInfo | None:
