@@ -596,7 +596,7 @@ def test_t65_an_openldap_that_is_asked_as_an_active_directory_is_a_fault_and_nev
             with pytest.raises(DirectoryFault, match="use `style: member`"):
                 ask(dave, deadline=deadline())
         directory.close()
-        honest = LdapDirectory("Airius", ldap_settings(server, server=kind))
+        honest = LdapDirectory("Airius", ldap_settings(server))
         assert [group.name for group in honest.find_groups_of_person(dave, deadline=deadline()).groups] == [
             "Sales"
         ]
