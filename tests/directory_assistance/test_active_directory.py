@@ -19,6 +19,7 @@ from directory_assistance.backends.ldap import (
     ServerKind,
     SimpleBind,
 )
+from directory_assistance.backends.ldap import directory as directory_module
 from directory_assistance.backends.ldap.identities import (
     issuer_serial_identities,
     key_id_identity,
@@ -47,7 +48,7 @@ from directory_assistance.domains import (
     SecondaryDomain,
 )
 from directory_assistance.entry import Entry, StoredCertificate
-from directory_assistance.errors import DirectoryFault, DirectoryUnavailable
+from directory_assistance.errors import DirectoryFault, DirectoryUnavailable, ExpansionLimitExceeded
 from directory_assistance.filter_templates import read_filter_template
 from directory_assistance.groups import ExpansionLimits, expand_groups
 from directory_assistance.identify import identify
@@ -517,6 +518,25 @@ def test_groups_below_another_base_are_left_out(open_directory: OpenDirectory, s
     """`Domain Users` stands in `CN=Users`; so what leads through it is not reached step by step either."""
     directory = open_directory(group_style=style, base=read_ldap_dn(PEOPLE))
     assert groups_of(directory, "Dora") == LEVELS
+
+
+@pytest.mark.parametrize("style", [GroupStyle.TOKEN_GROUPS, GroupStyle.IN_CHAIN])
+@pytest.mark.parametrize(("most", "exceeded"), [(7, False), (6, True), (1, True)])
+def test_t63_more_groups_than_the_limit_are_a_fault_and_never_a_shorter_list(
+    open_directory: OpenDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    style: GroupStyle,
+    most: int,
+    *,
+    exceeded: bool,
+) -> None:
+    """Samba minds no size limit, so what it sent is counted."""
+    monkeypatch.setattr(directory_module, "MOST_GROUPS", most)
+    if exceeded:
+        with pytest.raises(ExpansionLimitExceeded):
+            groups_of(open_directory(group_style=style), "Dora")
+    else:
+        assert len(groups_of(open_directory(group_style=style), "Dora")) == most
 
 
 @pytest.mark.parametrize("style", STYLES)

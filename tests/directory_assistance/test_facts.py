@@ -96,6 +96,15 @@ def test_where_a_directory_finds_nobody_the_facts_do_not_meet(candidate: Candida
     assert not (facts_of_candidate(candidate) or frozenset()) & facts_of_entry(ENTRY, TEXTS)
 
 
+def test_an_entry_without_common_name_identifier_and_key_identifier_has_the_facts_that_it_has() -> None:
+    bare = ROOT.issue("UID=1,O=airius.com", subject_key_id=False)
+    entry = Entry(
+        key="1", names=(read_ldap_dn("UID=1,O=airius.com"),), certificates=(StoredCertificate(der=bare.der),)
+    )
+    ways = sorted(find_by for find_by, _text in facts_of_entry(entry))
+    assert ways == [FindBy.CERTIFICATE, FindBy.CERTIFICATE, FindBy.ISSUER_SERIAL, FindBy.SUBJECT]
+
+
 def test_a_renewed_certificate_meets_an_entry_that_holds_the_old_one_by_its_key() -> None:
     """An Active Directory finds the entry by the key's digest; whoever keeps the answer must drop it."""
     renewed = read_certificate_names(ROOT.issue("CN=Dave Lawson,O=airius.com", key=DAVE.key).der)
