@@ -37,8 +37,7 @@ _USER = "postgres"
 """Whom Debian's package makes for it."""
 
 _SETTINGS = (
-    "fsync=off",  # see the module: this is no place for data that matters
-    "synchronous_commit=off",
+    "fsync=off",  # see the module; what was committed still outlives the server's own end
     "full_page_writes=off",
     "autovacuum=off",  # it would hold locks at times of its own choice
     "shared_buffers=16MB",
