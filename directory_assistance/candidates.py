@@ -7,7 +7,8 @@ and in which order, is the directory's *match plan*. Binding (what the entry fou
 Invariants:
 
 * A way that cannot be asked is skipped with its reason, never asked in a weaker form: no fact, several
-  facts without `multiple: first`, a fact that is blank or made of `*` only (threats T46, T47, T53).
+  facts without `multiple: first`, a fact that is blank, made of `*` only, or has characters that no name may hold
+  (threats T44, T46, T47, T53).
 * A candidate holds raw values; nothing here escapes.
 * An unusable certificate yields no candidate at all.
 """
@@ -21,7 +22,7 @@ from typing import TypeVar, assert_never
 from directory_assistance.certificate_names import CertificateNames, attribute_values
 from directory_assistance.dn import DistinguishedName, render_ldap
 from directory_assistance.filter_templates import FilterTemplate, fill_template, template_facts
-from directory_assistance.filters import FactValue, Filter, is_blank_or_asterisks
+from directory_assistance.filters import FactValue, Filter, is_blank_or_asterisks, is_unusable
 
 __all__ = [
     "BindBy",
@@ -282,6 +283,8 @@ def _one(what: str, values: tuple[_Value, ...], *, first_of_several: bool) -> _V
         return _Skip(why=f"{len(distinct)} values for {what}, and the way does not say `multiple: first`")
     if is_blank_or_asterisks(distinct[0]):
         return _Skip(why=f"{what} is blank or made of `*` only")
+    if is_unusable(distinct[0]):
+        return _Skip(why=f"{what} has characters that no name may hold")
     return distinct[0]
 
 
@@ -296,7 +299,7 @@ def _plan_filter(way: FindWay, names: CertificateNames) -> FilterCandidate | _Sk
             return value
         facts[fact] = (value,)
     filled = fill_template(way.template, facts)
-    assert filled is not None, "every fact has one value that is not blank"
+    assert filled is not None, "every fact has one usable value"
     return FilterCandidate(filter=filled)
 
 

@@ -13,7 +13,7 @@ Invariants:
   value is a character, never a wildcard.
 * Each way to satisfy a template goes through a fact of the certificate: a template that an entry can
   satisfy whatever the certificate says is refused when it is read.
-* A fact that is missing, has several values, or is blank or made of `*` only yields no filter at all. An
+* A fact that is missing, has several values, is blank, made of `*` only or unusable yields no filter at all. An
   assertion never just drops out of an `&` (threats T46, T47, T53).
 """
 
@@ -39,6 +39,7 @@ from directory_assistance.filters import (
     check_attribute_description,
     check_matching_rule,
     is_blank_or_asterisks,
+    is_unusable,
 )
 
 __all__ = ["TEMPLATE_FACTS", "FilterTemplate", "fill_template", "read_filter_template", "template_facts"]
@@ -203,13 +204,14 @@ def fill_template(template: FilterTemplate, facts: Mapping[str, Sequence[FactVal
         facts: the values of each fact; one that is not there has no values.
 
     Returns:
-        The filter; None if any fact of the template has not exactly one value, or a value that is blank.
+        The filter; None if any fact of the template has not exactly one value, or a value that is blank or has
+        characters that no name may hold: servers cut a value at a NUL, or leave such characters out.
 
     """
     values: dict[str, FactValue] = {}
     for fact in template_facts(template):
         found = facts.get(fact, ())
-        if len(found) != 1 or is_blank_or_asterisks(found[0]):
+        if len(found) != 1 or is_blank_or_asterisks(found[0]) or is_unusable(found[0]):
             return None
         values[fact] = found[0]
     return _fill(template.root, values)

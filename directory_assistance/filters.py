@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from directory_assistance.dn import DistinguishedName, prepare, render_ldap
+from directory_assistance.dn import DistinguishedName, has_unusable_characters, prepare, render_ldap
 from directory_assistance.errors import NameSyntaxError, shorten
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "check_attribute_description",
     "check_matching_rule",
     "is_blank_or_asterisks",
+    "is_unusable",
     "render_filter",
 ]
 
@@ -220,6 +221,14 @@ def is_blank_or_asterisks(value: FactValue) -> bool:
     if isinstance(value, bytes):
         return not value
     return not prepare(value).replace("*", " ").strip()
+
+
+def is_unusable(value: FactValue) -> bool:
+    """Whether a text holds characters that no name may hold (threat T44); octets may hold anything.
+
+    OpenLDAP, 389-ds and Active Directory all end a value at a NUL, and would find whom the rest of it names.
+    """
+    return isinstance(value, str) and has_unusable_characters(value)
 
 
 def _printed_value(value: FactValue) -> str:

@@ -11,13 +11,12 @@ from authsvc.store.bootstrap import create_token, is_open, note_manager_used, re
 from authsvc.store.databases import replace_acl
 from authsvc.store.schema import open_reading, settings
 from directory_assistance.errors import ConfigurationError
-from tests.support.store import ACTOR, NOW, changing, open_store
+from tests.support.store import ACTOR, NOW, STORES, changing, store_of
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    with open_store(tmp_path) as engine:
-        yield engine
+@pytest.fixture(params=STORES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    yield from store_of(request, tmp_path)
 
 
 def _new_token(engine: Engine, path: Path) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event, update
 
 from authsvc.access.acl import AclEntry, Database, Level, WildcardMode, read_database
-from authsvc.decision.ports import Databases, StoreFault
+from authsvc.decision.ports import StoreFault
 from authsvc.store.builtin import DIRECTORY_ROLES
 from authsvc.store.databases import (
     AclLogLine,
@@ -35,17 +35,16 @@ from authsvc.store.errors import (
     StoreUnavailable,
 )
 from authsvc.store.schema import acl_entries, acl_log, databases, open_engine, open_reading
-from tests.support.store import ACTOR, NOW, changing, database, open_store
+from tests.support.store import ACTOR, NOW, STORES, changing, database, open_store, store_of
 
 ADA = AclEntry.parse(name="Ada/Renovations", level="Manager", roles=["AclManager"])
 BOB = AclEntry.parse(name="Bob/Renovations", level="Manager")
 NOBODY = AclEntry.parse(name="-Default-", level="No Access")
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    with open_store(tmp_path) as engine:
-        yield engine
+@pytest.fixture(params=STORES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    yield from store_of(request, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -346,9 +345,9 @@ def test_directory_never_gives_anything_to_somebody_without_a_certificate(engine
 # --- reading for decisions
 
 
-def test_a_change_counts_at_the_next_question_in_every_process(engine: Engine, tmp_path: Path) -> None:
-    other_process = open_engine(f"sqlite:///{tmp_path / 'directory.db'}")
-    asked: Databases = SqlDatabases(other_process)
+def test_a_change_counts_at_the_next_question_in_every_process(engine: Engine) -> None:
+    other_process = open_engine(engine.url.render_as_string(hide_password=False))
+    asked = SqlDatabases(other_process)
     assert asked.find("sales.nsf") is None
     before = asked.generation()
 
@@ -365,6 +364,7 @@ def test_a_change_counts_at_the_next_question_in_every_process(engine: Engine, t
     assert [7, 2] == [len(first.entries), len(second.entries)]
     assert asked.find("sales.nsf") is None
     assert before + 3 == asked.generation()
+    asked.close()
     other_process.dispose()
 
 
@@ -476,12 +476,23 @@ def test_a_damaged_database_is_a_fault(engine: Engine, column: str) -> None:
         SqlDatabases(engine).find("directory")
 
 
-def test_privileges_that_are_no_json_are_a_fault(engine: Engine) -> None:
+@pytest.mark.parametrize("value", [7, {"a": 1}, ["no such privilege"]])
+def test_privileges_that_are_no_list_of_privileges_are_a_fault(engine: Engine, value: object) -> None:
     with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE acl_entries SET privileges = '{'")
+        connection.execute(update(acl_entries).values(privileges=value))
 
     with pytest.raises(StoreFault):
         SqlDatabases(engine).find("directory")
+
+
+def test_privileges_that_are_no_json_are_a_fault(tmp_path: Path) -> None:
+    """PostgreSQL does not store such a text; SQLite does."""
+    with open_store(tmp_path) as engine:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE acl_entries SET privileges = '{'")
+
+        with pytest.raises(StoreFault):
+            SqlDatabases(engine).find("directory")
 
 
 def test_a_store_without_tables_is_a_fault(tmp_path: Path) -> None:

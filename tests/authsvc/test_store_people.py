@@ -59,17 +59,16 @@ from directory_assistance.entry import GroupType
 from directory_assistance.errors import CertificateSyntaxError
 from directory_assistance.sql_tables import certificates, group_members, groups, people, person_names
 from tests.support.pki import NOW, KeyKind, small_world
-from tests.support.store import PersonDetails, changing, group, open_store, person
+from tests.support.store import STORES, PersonDetails, changing, group, person, store_of
 
 WORLD = small_world()
 DAVE_CERTIFICATE = CertificateRecord.from_der(WORLD.dave.der)
 OTHER_CERTIFICATE = CertificateRecord.from_der(WORLD.issuing.issue().der)
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    with open_store(tmp_path) as engine:
-        yield engine
+@pytest.fixture(params=STORES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    yield from store_of(request, tmp_path)
 
 
 def _dave(**changes: Unpack[PersonDetails]) -> PersonRecord:

@@ -221,6 +221,16 @@ def test_t46_a_blank_value_or_one_of_asterisks_is_skipped(find_by: FindBy, what:
 
 
 @ONE_FACT
+@pytest.mark.parametrize("unusable", ["a\0", "a\0b", "\x1b", "a\x80", "a\ud800"])
+def test_t44_a_value_with_characters_that_no_name_may_hold_is_skipped(
+    find_by: FindBy, what: str, unusable: str
+) -> None:
+    """Such a certificate is unusable as a whole; a backend must not depend on it."""
+    expected = f"{what} has characters that no name may hold"
+    assert expected == plan(find_by, with_values(find_by, unusable))
+
+
+@ONE_FACT
 def test_t46_a_blank_value_beside_another_is_one_of_several_and_never_gives_way(
     find_by: FindBy, what: str
 ) -> None:

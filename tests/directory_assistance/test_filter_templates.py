@@ -35,6 +35,7 @@ FACTS: dict[str, tuple[FactValue, ...]] = {
     "certificate": (b"\x30\xff",),
     "subject.o": ("A", "B"),
     "subject.l": (" * ",),
+    "subject.title": ("Mr\0",),
     "subject.st": (),
 }
 
@@ -155,6 +156,7 @@ def test_each_fact_may_stand_in_a_template(fact: str) -> None:
     [
         pytest.param("subject.o", id="several values (T53)"),
         pytest.param("subject.l", id="asterisks and blanks (T46)"),
+        pytest.param("subject.title", id="a NUL (T44)"),
         pytest.param("subject.st", id="no value (T47)"),
         pytest.param("subject.uid", id="not there at all (T47)"),
     ],

@@ -39,8 +39,10 @@ from tests.support.directories import (
     add_group,
     add_person,
     deadline,
+    postgresql_engine,
     sql_engine,
 )
+from tests.support.postgresql import PostgresqlServer
 
 DAVE_PERSON = Person(dn="CN=Dave Lawson,O=Acme", mail="dave@acme.com", holds=(DAVE, DAVE_OLD))
 DAVE_CN = TextCandidate(find_by=FindBy.COMMON_NAME, text="Dave Lawson")
@@ -48,12 +50,20 @@ DAVE_READ = read_certificate_names(DAVE.der)
 DAVE_CERTIFICATE = CertificateCandidate(der=DAVE.der, issuer=DAVE_READ.issuer, serial=DAVE_READ.serial)
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = sql_engine(tmp_path)
-    add_person(opened, DAVE_PERSON)
-    yield opened
-    opened.dispose()
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "SQLite":
+        opened = sql_engine(tmp_path)
+        add_person(opened, DAVE_PERSON)
+        yield opened
+        opened.dispose()
+        return
+    server: PostgresqlServer = request.getfixturevalue("postgresql")
+    with server.database() as url:
+        opened = postgresql_engine(url)
+        add_person(opened, DAVE_PERSON)
+        yield opened
+        opened.dispose()
 
 
 @pytest.fixture
@@ -236,7 +246,8 @@ def test_more_names_than_the_limit_are_exceeded_and_not_a_part(
     assert (found.exceeded, found.entries) == (True, ())
 
 
-def test_a_file_that_is_no_database_is_an_outage(tmp_path: Path, directory: SqlDirectory) -> None:
+def test_a_file_that_is_no_database_is_an_outage(tmp_path: Path) -> None:
+    directory = SqlDirectory(DOMAIN, sql_engine(tmp_path))
     directory.close()
     for file in tmp_path.glob("directory.db*"):
         file.write_bytes(b"not a database " * 1000)

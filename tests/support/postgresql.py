@@ -18,7 +18,7 @@ import secrets
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -37,8 +37,7 @@ _USER = "postgres"
 """Whom Debian's package makes for it."""
 
 _SETTINGS = (
-    "fsync=off",  # see the module: this is no place for data that matters
-    "synchronous_commit=off",
+    "fsync=off",  # see the module; what was committed still outlives the server's own end
     "full_page_writes=off",
     "autovacuum=off",  # it would hold locks at times of its own choice
     "shared_buffers=16MB",
@@ -54,6 +53,7 @@ class PostgresqlServer:
         self._password = secrets.token_urlsafe(16)
         self._port = 0
         self._number = 0
+        self._templates: set[str] = set()
         self._folder = Path()
         self._process: ServerProcess | None = None
 
@@ -125,6 +125,20 @@ class PostgresqlServer:
             yield self.url(name)
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def template(self, name: str, fill: Callable[[str], None]) -> str:
+        """Return the name of a database that scratch databases can be copies of; it is filled when first asked for.
+
+        Args:
+            name: of the database, an SQL name.
+            fill: is given its address; nobody may be connected afterwards.
+
+        """
+        if name not in self._templates:
+            self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+            fill(self.url(name))
+            self._templates.add(name)
+        return name
 
     def execute(self, statement: str) -> None:
         """Execute a statement as the administrator."""

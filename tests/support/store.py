@@ -1,12 +1,14 @@
 """A real store in a file, for tests, and the words to fill it with."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from sqlalchemy import Engine
+import psycopg
+import pytest
+from sqlalchemy import Engine, event
 
 from authsvc.access.acl import AclEntry, Database, read_database
 from authsvc.store.certificates import CertificateRecord
@@ -20,8 +22,23 @@ from authsvc.store.records import (
 )
 from authsvc.store.schema import Change, open_change, open_engine
 from directory_assistance.entry import GroupType
+from tests.support.postgresql import PostgresqlServer
 
-__all__ = ["ACTOR", "NOW", "PersonDetails", "changing", "database", "group", "open_store", "person"]
+__all__ = [
+    "ACTOR",
+    "NOW",
+    "STORES",
+    "PersonDetails",
+    "changing",
+    "database",
+    "group",
+    "open_store",
+    "person",
+    "store_of",
+]
+
+STORES = ("SQLite", "PostgreSQL")
+"""The kinds of database that a store may be in."""
 
 
 class PersonDetails(TypedDict, total=False):
@@ -46,6 +63,31 @@ def open_store(folder: Path) -> Iterator[Engine]:
     engine = open_engine(f"sqlite:///{folder / 'directory.db'}")
     migrate(engine)
     yield engine
+    engine.dispose()
+
+
+def store_of(request: pytest.FixtureRequest, folder: Path) -> Iterator[Engine]:
+    """Yield a new, migrated database of the kind in `request.param`, one of `STORES`; for a fixture."""
+    if request.param == "SQLite":
+        with open_store(folder) as engine:
+            yield engine
+        return
+    server: PostgresqlServer = request.getfixturevalue("postgresql")
+    template = server.template("migrated", _migrate)
+    with server.database(template) as url, ExitStack() as opened:
+        engine = open_engine(url)
+
+        def note(connection: psycopg.Connection, _record: object) -> None:
+            opened.callback(connection.close)
+
+        event.listen(engine, "connect", note)  # whoever keeps a connection does not give it back to the pool
+        yield engine
+        engine.dispose()
+
+
+def _migrate(url: str) -> None:
+    engine = open_engine(url)
+    migrate(engine)
     engine.dispose()
 
 

@@ -45,6 +45,7 @@ from directory_assistance.dn import (
     DistinguishedName,
     NameSyntaxError,
     RelativeDistinguishedName,
+    has_unusable_characters,
     prepare,
     read_ldap_dn,
     render_ldap,
@@ -134,7 +135,14 @@ def _anybody(_found: ReadEntry) -> bool:
 
 
 def _ask_subject(candidate: SubjectCandidate, settings: LdapSettings) -> tuple[Question, ...]:
-    """Whose DN, or whose mapped name, is this subject?"""
+    """Whose DN, or whose mapped name, is this subject?
+
+    A server may cut a value at a character that no name may hold, or take the question for broken; so with one in the
+    subject nobody is asked for.
+    """
+    values = (attribute.value for rdn in candidate.dn.rdns for attribute in rdn.attributes)
+    if any(map(has_unusable_characters, values)):
+        return ()
     questions: list[Question] = []
     below = len(settings.base.rdns)
     if DistinguishedName(rdns=candidate.dn.rdns[-below:]) == settings.base:
@@ -159,8 +167,8 @@ def _is_dn(text: str, dn: DistinguishedName) -> bool:
 
 def _ask_text(candidate: TextCandidate) -> tuple[Question, ...]:
     attribute = _TEXT_ATTRIBUTES[candidate.find_by]
-    if is_blank_or_asterisks(candidate.text):
-        return ()  # candidates are never blank; should one be, it must not find everybody
+    if is_blank_or_asterisks(candidate.text) or has_unusable_characters(candidate.text):
+        return ()  # candidates are never such; should one be, it must not find everybody
     wanted = prepare(candidate.text)
 
     def accepts(found: ReadEntry) -> bool:
