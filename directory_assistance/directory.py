@@ -16,16 +16,17 @@ The contract, held by one test suite over all kinds:
   directory of values never changes, and the service reads the generation of an SQL directory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
 from directory_assistance.candidates import Candidate
 from directory_assistance.dn import MemberReference, Name
 from directory_assistance.entry import Entry, Group
 from directory_assistance.watching import OnChange, Watch
 
-__all__ = ["Directory", "LookUp", "PersonGroups", "PrimaryDirectory"]
+__all__ = ["Directory", "HostState", "KnowsHosts", "LookUp", "PersonGroups", "PrimaryDirectory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,4 +102,25 @@ class PrimaryDirectory(Directory, Protocol):
 
     def holds_group(self, name: str, *, deadline: float) -> bool:
         """Whether a group of the directory has this plain name, whatever its type."""
+        ...
+
+
+class HostState(StrEnum):
+    """How one of several servers of a directory is.
+
+    `UP`: it is asked. `DOWN`: it failed and is left alone for a while. `TRYING`: one question finds out whether it is
+    back.
+    """
+
+    UP = "up"
+    DOWN = "down"
+    TRYING = "trying"
+
+
+@runtime_checkable
+class KnowsHosts(Protocol):
+    """A directory that can tell how its servers are; an offer beside the contract, for metrics."""
+
+    def host_states(self) -> Mapping[str, HostState]:
+        """Return the state of each server by its URI, as configured. Never asks a server."""
         ...
