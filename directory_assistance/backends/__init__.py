@@ -11,14 +11,17 @@ from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.directory import Directory
 from directory_assistance.sql_engine import SqlSettings, open_engine
 
-__all__ = ["open_directory", "open_sql_directory"]
+__all__ = ["REMEMBERED", "open_directory", "open_sql_directory"]
+
+REMEMBERED = Lifetimes()
+"""How long the answers of a server across a network are remembered, where nobody says otherwise."""
 
 
 def open_directory(
     domain: str,
     settings: SqlSettings | LdapSettings,
     *,
-    lifetimes: Lifetimes | None = Lifetimes(),
+    lifetimes: Lifetimes | None = REMEMBERED,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Directory:
     """Open a directory; nothing is connected to before the first question.
