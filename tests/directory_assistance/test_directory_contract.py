@@ -1,12 +1,13 @@
 """The contract of `directory_assistance.directory`, the same for every kind of directory.
 
 Each test runs over a memory directory, an SQLite file and a real slapd, which hold the same people and
-groups.
+groups; and over each of them behind a cache, which is asked everything twice.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
+from directory_assistance.backends.caching import CachingDirectory, Lifetimes
 from directory_assistance.backends.ldap import LdapDirectory
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.backends.sql import SqlDirectory
@@ -43,7 +45,7 @@ from directory_assistance.dn import (
     render_ldap,
     wildcards_of,
 )
-from directory_assistance.entry import Entry, StoredCertificate
+from directory_assistance.entry import Entry, Group, StoredCertificate
 from directory_assistance.errors import DirectoryUnavailable
 from directory_assistance.filters import And, Equality, Not, Or, Present, Substring
 from tests.support.directories import (
@@ -92,9 +94,31 @@ def directories(
         directory.close()
 
 
-@pytest.fixture(params=KINDS)
+BEHIND = " behind the cache"
+
+
+class AskedTwice(CachingDirectory):
+    """A cache that is asked everything twice, and answers with what it remembers."""
+
+    def find_entries(self, candidate: Candidate, *, limit: int, deadline: float) -> LookUp:
+        first = super().find_entries(candidate, limit=limit, deadline=deadline)
+        assert super().find_entries(candidate, limit=limit, deadline=deadline) is first
+        return first
+
+    def find_groups(self, members: Sequence[MemberReference], *, deadline: float) -> tuple[Group, ...]:
+        first = super().find_groups(members, deadline=deadline)
+        assert super().find_groups(members, deadline=deadline) is first
+        return first
+
+
+def behind_a_cache(directory: Directory) -> Directory:
+    return AskedTwice(directory, Lifetimes(unwatched=timedelta(hours=1)))
+
+
+@pytest.fixture(params=[*KINDS, *(kind + BEHIND for kind in KINDS)])
 def directory(request: pytest.FixtureRequest, directories: dict[str, Directory]) -> Directory:
-    return directories[request.param]
+    kind, behind, _ = request.param.partition(BEHIND)
+    return behind_a_cache(directories[kind]) if behind else directories[kind]
 
 
 def find(directory: Directory, candidate: Candidate, limit: int = 100) -> LookUp:
@@ -520,10 +544,11 @@ OUTAGES = [
 ]
 
 
-@pytest.fixture(params=OUTAGES)
+@pytest.fixture(params=[*OUTAGES, *(outage + BEHIND for outage in OUTAGES)])
 def broken(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Directory]:
-    with out_of_reach(request.param, tmp_path) as directory:
-        yield directory
+    outage, behind, _ = request.param.partition(BEHIND)
+    with out_of_reach(outage, tmp_path) as directory:
+        yield behind_a_cache(directory) if behind else directory
 
 
 @pytest.mark.parametrize("call", [case[1] for case in CALLS], ids=[case[0] for case in CALLS])
