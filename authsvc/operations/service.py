@@ -1,8 +1,9 @@
 """The service without its listeners: settings become open directories, trust, databases, a snapshot and a decider.
 
 The one wiring place below `web`: `serve`, `explain` and the API all decide through a `Service`. What changes
-while it runs (trust files, the store's generation, a reload) makes a new snapshot and a new epoch by swapping
-one reference.
+while it runs (trust files, the store's generation, the state of a watch, a reload) makes a new snapshot and a new
+epoch by swapping one reference. A change that a directory tells is in the epoch at once: the epoch ends with the
+number of changes told, which is read anew for every question.
 
 Not here: listeners and HTTP (`web/`), reading configuration files (`config.py`).
 """
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
@@ -23,15 +24,19 @@ from authsvc.decision.pipeline import DIRECTORY_DATABASE, Moment, Policy, Snapsh
 from authsvc.decision.ports import StoreFault
 from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Verdict
+from authsvc.operations import watches
 from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord
 from authsvc.operations.decider import Decider
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
+from authsvc.operations.watches import Watches
 from authsvc.settings import Settings, UnknownCertificate
 from authsvc.store.bootstrap import note_manager_used, verify_token
 from authsvc.store.databases import SqlDatabases
 from authsvc.store.migrate import migrate, require_schema
 from authsvc.store.schema import GenerationReader, open_engine
-from directory_assistance.backends import open_directory
+from directory_assistance.backends import REMEMBERED, open_directory
+from directory_assistance.backends.caching import CachingDirectory
+from directory_assistance.backends.ldap.settings import LdapSettings
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.candidates import BindBy
 from directory_assistance.dn import render_name
@@ -78,8 +83,24 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_assistance(settings: DirectoryAssistanceSettings) -> DirectoryAssistance:
-    """Open every directory; no connection is made yet."""
+def open_assistance(
+    settings: DirectoryAssistanceSettings,
+    *,
+    cache_time: timedelta = timedelta(seconds=60),
+    monotonic: Callable[[], float] = time.monotonic,
+) -> DirectoryAssistance:
+    """Open every directory; no connection is made yet.
+
+    Args:
+        settings: the configuration of directory assistance.
+        cache_time: an answer whose changes nobody tells is remembered for no longer; and not at all where the
+            configuration says that a domain is not watched, because then the cache time is the whole of what its
+            operator allows.
+        monotonic: the clock of the ages of answers, in seconds.
+
+    """
+    remembered = replace(REMEMBERED, unwatched=min(REMEMBERED.unwatched, cache_time))
+    off = _not_watched(settings)
     primary = settings.primary
     directory = open_directory(primary.domain, primary.directory)
     assert isinstance(directory, SqlDirectory)  # the configuration knows no other kind for the primary
@@ -94,7 +115,12 @@ def open_assistance(settings: DirectoryAssistanceSettings) -> DirectoryAssistanc
         domains=tuple(
             SecondaryDomain(
                 domain=each.domain,
-                directory=open_directory(each.domain, each.directory),
+                directory=open_directory(
+                    each.domain,
+                    each.directory,
+                    lifetimes=None if each.domain in off else remembered,
+                    monotonic=monotonic,
+                ),
                 plan=each.plan,
                 rules=each.rules,
                 enabled=each.enabled,
@@ -110,6 +136,28 @@ def open_assistance(settings: DirectoryAssistanceSettings) -> DirectoryAssistanc
             for each in settings.domains
         ),
         ambiguity=settings.ambiguity,
+    )
+
+
+def _not_watched(settings: DirectoryAssistanceSettings) -> frozenset[str]:
+    """Return the domains whose configuration says that they are not watched."""
+    return frozenset(
+        each.domain
+        for each in settings.domains
+        if isinstance(each.directory, LdapSettings) and not each.directory.watch
+    )
+
+
+def _without_memory(assistance: DirectoryAssistance) -> DirectoryAssistance:
+    """Return the same domains over directories that remember nothing."""
+    return replace(
+        assistance,
+        domains=tuple(
+            replace(each, directory=each.directory.inner)
+            if isinstance(each.directory, CachingDirectory)
+            else each
+            for each in assistance.domains
+        ),
     )
 
 
@@ -143,7 +191,12 @@ class Service:
         self._monotonic = monotonic
         self._engines = engines
         self._assistance = assistance
+        self._without_memory = _without_memory(assistance)
         self._trust = trust
+        self._wake = threading.Event()
+        self._watches = Watches(
+            assistance, off=_not_watched(settings.directory_assistance), wake=self._wake.set
+        )
         self._databases = SqlDatabases(engines[0])
         self._generations = tuple(map(GenerationReader, engines))
         self._policy = Policy(
@@ -157,7 +210,7 @@ class Service:
         self._store_problem = ""
         self._looked_at = -_LONGEST_SILENCE_SECONDS
         self._current: tuple[Snapshot, object | None] = (self._snapshot(trust.current), None)
-        self.decider = Decider(self._current_snapshot, now=now, monotonic=monotonic)
+        self.decider = Decider(self._current_snapshot, afresh=self._afresh, now=now, monotonic=monotonic)
         self._on_trust_change: Callable[[], None] = lambda: None
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -198,7 +251,9 @@ class Service:
             for engine in engines:
                 (migrate if serving else require_schema)(engine)
             trust = TrustFiles(settings.trust)
-            assistance = open_assistance(settings.directory_assistance)
+            assistance = open_assistance(
+                settings.directory_assistance, cache_time=settings.cache_time, monotonic=monotonic
+            )
             opened.callback(assistance.close)
             audit = AuditLog(settings.audit_file) if serving else None
             if audit is not None:
@@ -217,7 +272,7 @@ class Service:
         return service
 
     def start(self, *, on_trust_change: Callable[[], None] = lambda: None) -> None:
-        """Begin to watch what changes: trust files and the generation of every sql directory.
+        """Begin to watch what changes: trust files, the generation of every sql directory, every other directory.
 
         Args:
             on_trust_change: called from a thread of its own after anchors or intermediates changed; must not block.
@@ -233,8 +288,10 @@ class Service:
         if self._stop.is_set():
             return
         self._stop.set()
+        self._wake.set()
         if self._watcher is not None:
             self._watcher.join()
+        self._watches.close()
         self.decider.close()
         self._trust.stop()
         self._assistance.close()
@@ -250,7 +307,8 @@ class Service:
         """Decide afresh in this thread, and look for a second owner."""
         moment = Moment(now=self.now(), deadline=self._monotonic() + _EXPLAIN_SECONDS)
         trace = TraceRecorder(self._monotonic)
-        return decide(request, self._snapshot(self._trust.current), moment, trace, exhaustive=True)
+        snapshot = self._afresh(self._snapshot(self._trust.current))
+        return decide(request, snapshot, moment, trace, exhaustive=True)
 
     def verify_bootstrap_token(self, token: str) -> bool:
         """Whether a text is the bootstrap token and it still works. Blocking.
@@ -291,6 +349,7 @@ class Service:
             problems.append(str(fault))
         for domain, problem in self._check_directories():
             (problems if isinstance(domain, PrimaryDomain) else warnings).append(problem)
+        warnings.extend(watches.warnings(self._watches.domains))
         if self.audit is None or self.audit.problem:
             problems.append(f"audit: {'no file is open' if self.audit is None else self.audit.problem}")
         return Readiness(problems=tuple(problems), warnings=tuple(warnings))
@@ -345,26 +404,43 @@ class Service:
         )
 
     def _current_snapshot(self) -> tuple[Snapshot, object | None]:
-        """Return the newest snapshot with its epoch; None as epoch where it may have ended unseen."""
+        """Return the newest snapshot with its epoch; None as epoch where it may have ended unseen.
+
+        The number of changes is read here, before the decision: one that is told during it makes the verdict
+        nobody's but the asker's.
+        """
         snapshot, epoch = self._current
-        silent = self._monotonic() - self._looked_at >= _LONGEST_SILENCE_SECONDS
-        return snapshot, None if silent else epoch
+        if epoch is None or self._monotonic() - self._looked_at >= _LONGEST_SILENCE_SECONDS:
+            return snapshot, None
+        return snapshot, (epoch, self._watches.changes)
+
+    def _afresh(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot whose directories remember nothing."""
+        return replace(snapshot, assistance=self._without_memory)
 
     def _watch(self) -> None:
         while not self._stop.is_set():
             try:
+                self._watches.start()  # in this thread, because a directory may take its time
                 self._look()
             except Exception:  # noqa: BLE001 - see below
                 # The outermost handler of this thread. If it ended, nobody would see a change any more; so the
                 # defect is logged, nothing is served from the cache meanwhile, and watching goes on.
                 _LOG.exception("watch_failed")
                 self._current = (self._current[0], None)
-            self._stop.wait(GENERATION_INTERVAL.total_seconds())
+            self._wake.wait(GENERATION_INTERVAL.total_seconds())
+            self._wake.clear()  # before the look: what wakes during it wakes once more
 
     def _look(self) -> None:
-        """Make a new snapshot and epoch if anything changed; an unknown generation is an unknown epoch."""
+        """Make a new snapshot and epoch if anything changed; an unknown generation is an unknown epoch.
+
+        The state of every watch is in the epoch, because the policy is made of it: what was decided while a watch
+        was believed to be live ends when it is known to be lost.
+        """
         looked_at = self._monotonic()  # before the question: what is written after it is not in the answer
         trust = self._trust.current
+        domains = self._watches.observe()
+        states = tuple((each.domain, each.status.state) for each in domains)
         try:
             generations = tuple(reader.read() for reader in self._generations)
             problem = "" if all(generations) else "the store has lost its generation: nobody can see a change"
@@ -373,9 +449,10 @@ class Service:
         if problem and not self._store_problem:
             _LOG.warning("store_unavailable", extra={"problem": problem})
         self._store_problem = problem
-        epoch = None if problem else (trust.generation, generations)
+        epoch = None if problem else (trust.generation, generations, states)
         if epoch is None or epoch != self._current[1]:
             changed = self._current[0].trust is not trust.store
+            self._policy = replace(self._policy, domain_lifetimes=watches.verdict_lifetimes(domains))
             self._current = (self._snapshot(trust), epoch)
             if changed:
                 self._on_trust_change()
