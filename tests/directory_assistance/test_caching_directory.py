@@ -41,9 +41,7 @@ from directory_assistance.facts import Fact, facts_of_candidate, facts_of_entry
 from directory_assistance.filters import Equality
 from directory_assistance.watching import EVERYTHING, Change, OnChange, Watch, WatchState, WatchStatus
 from tests.support.directories import ALAN, DAVE
-
-_LONGEST_WAIT = 20.0
-"""Seconds until a test that hangs fails; none of them takes one."""
+from tests.support.watching import LONGEST_WAIT, FakeWatch
 
 NO_END = 1e12
 
@@ -59,24 +57,6 @@ ALAN_ENTRY = person("Alan", mails=("alan@acme.com",), certificates=(StoredCertif
 SALES = Group(name="Sales", type=GroupType.MULTI, reference=FlatName(text="Sales"))
 DAVE_DN = read_ldap_dn("CN=Dave,O=Acme")
 NOBODY_DN = read_ldap_dn("CN=Nobody,O=Acme")
-
-
-@dataclass
-class FakeWatch:
-    """A watch whose state is the test's."""
-
-    tell: OnChange
-    status: WatchStatus = field(default_factory=lambda: WatchStatus(state=WatchState.STARTING, how="fake"))
-    closed: int = 0
-
-    def turn(self, state: WatchState) -> None:
-        """Change the state as a watch does: becoming live, and being lost, tell `EVERYTHING`."""
-        self.status = WatchStatus(state=state, how="fake")
-        if state in {WatchState.LIVE, WatchState.LOST}:
-            self.tell(EVERYTHING)
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 class Inner(MemoryDirectory):
@@ -105,7 +85,7 @@ class Inner(MemoryDirectory):
     def _leave(self) -> None:
         """Hold the answer back, which has been read."""
         self.entered.release()
-        assert self.open.wait(_LONGEST_WAIT)
+        assert self.open.wait(LONGEST_WAIT)
         if self.problem is not None:
             raise self.problem
 
@@ -188,7 +168,7 @@ class Place:
         """Put a question that the directory has read the answer to, and holds back."""
         self.inner.open.clear()
         flight = self.threads.submit(self.find, candidate, deadline=deadline)
-        assert self.inner.entered.acquire(timeout=_LONGEST_WAIT)
+        assert self.inner.entered.acquire(timeout=LONGEST_WAIT)
         return flight
 
     def join(self, count: int = 1, **options: float) -> "list[Future[LookUp]]":
@@ -468,7 +448,7 @@ def test_an_answer_is_as_old_as_its_question() -> None:
         flight = place.take_off()
         place.now += 1.5
         place.land()
-        flight.result(_LONGEST_WAIT)
+        flight.result(LONGEST_WAIT)
         place.now += 0.4
         assert not place.asks_again()
         place.now += 0.1
@@ -653,8 +633,8 @@ def test_t72_many_who_ask_the_same_at_a_time_are_one_question(place: Place) -> N
     first = place.take_off()
     others = place.join(6)
     place.land()
-    found = first.result(_LONGEST_WAIT)
-    assert all(each.result(_LONGEST_WAIT) is found for each in others)
+    found = first.result(LONGEST_WAIT)
+    assert all(each.result(LONGEST_WAIT) is found for each in others)
     assert place.questions() == 1
     assert CacheCounts(hits=0, misses=1, shared=6, purged=0) == place.cache.counts
 
@@ -662,9 +642,9 @@ def test_t72_many_who_ask_the_same_at_a_time_are_one_question(place: Place) -> N
 def test_others_who_ask_something_else_do_not_wait(place: Place) -> None:
     first = place.take_off()
     second = place.threads.submit(place.find, NOBODYS_MAIL)
-    assert place.inner.entered.acquire(timeout=_LONGEST_WAIT)  # both are in the directory
+    assert place.inner.entered.acquire(timeout=LONGEST_WAIT)  # both are in the directory
     place.land()
-    assert (1, 0) == (len(first.result(_LONGEST_WAIT).entries), len(second.result(_LONGEST_WAIT).entries))
+    assert (1, 0) == (len(first.result(LONGEST_WAIT).entries), len(second.result(LONGEST_WAIT).entries))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
@@ -673,9 +653,9 @@ def test_t50_a_fault_is_told_to_everybody_who_waits(place: Place, fault: Directo
     first = place.take_off()
     others = place.join(3)
     place.land()
-    assert first.exception(_LONGEST_WAIT) is fault
+    assert first.exception(LONGEST_WAIT) is fault
     for each in others:
-        raised = each.exception(_LONGEST_WAIT)
+        raised = each.exception(LONGEST_WAIT)
         assert isinstance(raised, DirectoryFault)
         assert type(raised) is type(fault)
         assert (fault.domain, fault.problem) == (raised.domain, raised.problem)
@@ -688,8 +668,8 @@ def test_a_bug_in_the_directory_is_everybodys_own(place: Place) -> None:
     first = place.take_off()
     (second,) = place.join()
     place.land()
-    assert isinstance(first.exception(_LONGEST_WAIT), ZeroDivisionError)
-    assert isinstance(second.exception(_LONGEST_WAIT), ZeroDivisionError)
+    assert isinstance(first.exception(LONGEST_WAIT), ZeroDivisionError)
+    assert isinstance(second.exception(LONGEST_WAIT), ZeroDivisionError)
     assert place.questions() == 2
 
 
@@ -697,12 +677,12 @@ def test_t50_who_waits_keeps_a_deadline_of_its_own(place: Place) -> None:
     first = place.take_off()
     (impatient,) = place.join(deadline=place.now + 0.01)
     (patient,) = place.join()
-    raised = impatient.exception(_LONGEST_WAIT)
+    raised = impatient.exception(LONGEST_WAIT)
     assert isinstance(raised, DirectoryUnavailable)
     assert "no time left" in raised.problem
     assert not first.done()
     place.land()
-    assert patient.result(_LONGEST_WAIT) is first.result(_LONGEST_WAIT)
+    assert patient.result(LONGEST_WAIT) is first.result(LONGEST_WAIT)
     assert not place.asks_again()
 
 
@@ -716,10 +696,10 @@ def test_t66_t72_an_answer_under_way_at_a_change_is_not_kept(
     """It may have been read before the change or after it."""
     place.inner.open.clear()
     flight = place.threads.submit(ask, place.cache)
-    assert place.inner.entered.acquire(timeout=_LONGEST_WAIT)
+    assert place.inner.entered.acquire(timeout=LONGEST_WAIT)
     place.server.tell(change)
     place.land()
-    flight.result(_LONGEST_WAIT)
+    flight.result(LONGEST_WAIT)
     place.questions()
     ask(place.cache)
     assert place.questions() == 1
@@ -732,14 +712,12 @@ def test_t66_who_asks_after_a_change_does_not_join_a_question_from_before(place:
     place.inner.put(ALAN_ENTRY)
     place.server.tell(Change(unique_id="id of Dave"))
     after = place.threads.submit(place.find)
-    assert place.inner.entered.acquire(timeout=_LONGEST_WAIT)  # a question of its own
+    assert place.inner.entered.acquire(timeout=LONGEST_WAIT)  # a question of its own
     place.land()
     assert (
-        [DAVE_ENTRY]
-        == list(before.result(_LONGEST_WAIT).entries)
-        == list(joined.result(_LONGEST_WAIT).entries)
+        [DAVE_ENTRY] == list(before.result(LONGEST_WAIT).entries) == list(joined.result(LONGEST_WAIT).entries)
     )
-    assert () == after.result(_LONGEST_WAIT).entries
+    assert () == after.result(LONGEST_WAIT).entries
     assert () == place.find().entries
     assert place.questions() == 2
 
@@ -752,19 +730,19 @@ def test_t66_a_question_from_before_a_change_does_not_displace_the_answer_from_a
         def _leave(self) -> None:
             number = len(self.asked) - 1
             self.entered.release()
-            assert release[number].wait(_LONGEST_WAIT)
+            assert release[number].wait(LONGEST_WAIT)
 
     with placed(inner=TwoSpeeds(DAVE_ENTRY)) as place:
         before = place.threads.submit(place.find)
-        assert place.inner.entered.acquire(timeout=_LONGEST_WAIT)
+        assert place.inner.entered.acquire(timeout=LONGEST_WAIT)
         place.inner.put()
         place.server.tell(Change(unique_id="id of Dave"))
         after = place.threads.submit(place.find)
-        assert place.inner.entered.acquire(timeout=_LONGEST_WAIT)
+        assert place.inner.entered.acquire(timeout=LONGEST_WAIT)
         release[1].set()
-        assert () == after.result(_LONGEST_WAIT).entries
+        assert () == after.result(LONGEST_WAIT).entries
         release[0].set()
-        assert [DAVE_ENTRY] == list(before.result(_LONGEST_WAIT).entries)
+        assert [DAVE_ENTRY] == list(before.result(LONGEST_WAIT).entries)
         assert () == place.find().entries
         assert place.questions() == 2
 
@@ -773,7 +751,7 @@ def test_t66_a_watch_lost_while_a_question_is_under_way_leaves_no_watched_answer
     flight = place.take_off()
     place.server.status = WatchStatus(state=WatchState.LOST)  # its telling is yet to come
     place.land()
-    flight.result(_LONGEST_WAIT)
+    flight.result(LONGEST_WAIT)
     place.now += 2
     assert place.asks_again()
 
@@ -786,10 +764,10 @@ def test_t66_nobody_joins_a_question_older_than_an_answer_may_be() -> None:
         (joined,) = place.join()
         place.now += 0.1
         second = place.threads.submit(place.find)
-        assert place.inner.entered.acquire(timeout=_LONGEST_WAIT)
+        assert place.inner.entered.acquire(timeout=LONGEST_WAIT)
         place.land()
         for each in (first, joined, second):
-            assert [DAVE_ENTRY] == list(each.result(_LONGEST_WAIT).entries)
+            assert [DAVE_ENTRY] == list(each.result(LONGEST_WAIT).entries)
         assert place.questions() == 2
 
 
@@ -910,7 +888,7 @@ def test_t50_what_was_under_way_when_it_was_closed_is_not_kept(place: Place) -> 
     flight = place.take_off()
     place.cache.close()
     place.land()
-    flight.result(_LONGEST_WAIT)
+    flight.result(LONGEST_WAIT)
     with pytest.raises(DirectoryUnavailable):
         place.find()
 
