@@ -12,6 +12,7 @@ import hashlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -27,8 +28,10 @@ from authsvc.decision.verdict import Verdict
 from authsvc.operations import watches
 from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord
 from authsvc.operations.decider import Decider
+from authsvc.operations.metrics import DirectoryFigures, Figures
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
 from authsvc.operations.watches import Watches
+from authsvc.reason import Reason
 from authsvc.settings import Settings, UnknownCertificate
 from authsvc.store.bootstrap import note_manager_used, verify_token
 from authsvc.store.databases import SqlDatabases
@@ -39,6 +42,7 @@ from directory_assistance.backends.caching import CachingDirectory
 from directory_assistance.backends.ldap.settings import LdapSettings
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.candidates import BindBy
+from directory_assistance.directory import KnowsHosts
 from directory_assistance.dn import render_name
 from directory_assistance.domains import AnyDomain, DirectoryAssistance, PrimaryDomain, SecondaryDomain
 from directory_assistance.entry import Identity
@@ -165,7 +169,8 @@ class Service:
     """Everything that decides, open. Made by `open`; `close` releases it.
 
     `decider` answers requests, `settings` is the configuration it was made of, `version` names it in every
-    answer. `audit` is None where nothing is served.
+    answer. `audit` is None where nothing is served. `answers` counts them by front end and true reason; of the event
+    loop alone.
 
     INVARIANT: nobody is answered from the cache unless the stores' generations were read less than
     `_LONGEST_SILENCE_SECONDS` ago: a store that fails, or that hangs, makes the epoch unknown.
@@ -188,6 +193,7 @@ class Service:
         self.policies = {each.name: each.policy for each in settings.front_ends}
         self.version = version
         self.audit = audit
+        self.answers: Counter[tuple[str, Reason]] = Counter()
         self._monotonic = monotonic
         self._engines = engines
         self._assistance = assistance
@@ -328,15 +334,40 @@ class Service:
             _LOG.warning("store_unavailable", extra={"problem": str(fault)})
 
     def record_decision(self, record: DecisionRecord) -> bool:
-        """Write an audit record; False when it could not be written (an allow must then not leave the service)."""
+        """Write an audit record, and count it; on the event loop.
+
+        Returns:
+            False when it could not be written: an allow must then not leave the service.
+
+        """
         if self.audit is None:
             return False
+        reason = record.reason
         try:
             self.audit.record(record)
         except AuditFault as fault:
             _LOG.error("audit_failed", extra={"problem": str(fault)})
+            self.answers[record.front_end, Reason.STORE_UNAVAILABLE if reason.status == 200 else reason] += 1
             return False
+        self.answers[record.front_end, reason] += 1
         return True
+
+    def figures(self) -> Figures:
+        """Return everything that is counted; on the event loop. Never waits for a directory."""
+        return Figures(
+            answers=self.answers,
+            cache_hits=self.decider.cache_hits,
+            watches=self._watches.domains,
+            directories=tuple(
+                DirectoryFigures(
+                    domain=each.domain,
+                    cache=each.directory.counts if isinstance(each.directory, CachingDirectory) else None,
+                    hosts=each.directory.host_states() if isinstance(each.directory, KnowsHosts) else {},
+                )
+                for each in self._assistance.every_domain
+                if isinstance(each, PrimaryDomain) or each.enabled
+            ),
+        )
 
     def readiness(self) -> Readiness:
         """Ask everything that decisions rest on. Blocking; a directory may take two seconds."""
