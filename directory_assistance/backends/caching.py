@@ -93,12 +93,16 @@ class CacheCounts:
 
 
 class _Flight(Generic[Answer]):
-    """One question under way. `answer` and `fault` stand before `landed` is set; neither, and it ended in a bug."""
+    """One question under way, begun at `asked_at` while the watch was `live` or not.
 
-    __slots__ = ("answer", "asked_at", "fault", "landed")
+    `answer` or `fault` stands before `landed` is set; neither, and it ended in a bug.
+    """
 
-    def __init__(self, asked_at: float) -> None:
+    __slots__ = ("answer", "asked_at", "fault", "landed", "live")
+
+    def __init__(self, asked_at: float, *, live: bool) -> None:
         self.asked_at = asked_at
+        self.live = live
         self.landed = threading.Event()
         self.answer: Answer | None = None
         self.fault: DirectoryFault | None = None
@@ -326,14 +330,14 @@ class CachingDirectory:
                     self._hit_count += 1
                     return kept.answer
                 flight = question.flights.get(question.key)
-                joined = flight is not None and (live or self._miss.holds(now - flight.asked_at, live=False))
+                joined = flight is not None and self._may_join(flight, now, live=live)
                 if flight is None or not joined:
-                    flight = question.flights[question.key] = _Flight(now)
+                    flight = question.flights[question.key] = _Flight(now, live=live)
                     self._miss_count += 1
                 else:
                     self._shared_count += 1
             if not joined:
-                return self._lead(question, flight, live=live)
+                return self._lead(question, flight)
             answer = self._wait(flight, deadline - now)
             if answer is not None:
                 return answer
@@ -348,7 +352,11 @@ class CachingDirectory:
             shelf.remove(question.key)
         return None
 
-    def _lead(self, question: _Question[Answer], flight: _Flight[Answer], *, live: bool) -> Answer:
+    def _may_join(self, flight: _Flight[Answer], now: float, *, live: bool) -> bool:
+        """Whether a question is so young that its answer could be given from memory; a watched one always is."""
+        return (live and flight.live) or self._miss.holds(now - flight.asked_at, live=False)
+
+    def _lead(self, question: _Question[Answer], flight: _Flight[Answer]) -> Answer:
         """Put a question, for oneself and for everybody who joins; keep the answer if it still belongs to now."""
         place: _Place[Answer] | None = None
         try:
@@ -359,7 +367,7 @@ class CachingDirectory:
             flight.fault = fault
             raise
         finally:
-            self._land(question, flight, place, live=live)
+            self._land(question, flight, place)
         return answer
 
     def _land(
@@ -367,8 +375,6 @@ class CachingDirectory:
         question: _Question[Answer],
         flight: _Flight[Answer],
         place: _Place[Answer] | None,
-        *,
-        live: bool,
     ) -> None:
         with self._lock:
             attached = question.flights.get(question.key) is flight
@@ -378,14 +384,14 @@ class CachingDirectory:
                 attached
                 and place is not None
                 and flight.answer is not None
-                and place.lifetime.holds(0, live=live)
+                and place.lifetime.holds(0, live=flight.live)
             ):
                 for shelf in question.shelves:  # one answer to one question
                     shelf.remove(question.key)
                 kept = Kept(
                     answer=flight.answer,
                     asked_at=flight.asked_at,
-                    live=live,
+                    live=flight.live,
                     lifetime=place.lifetime,
                     octets=place.octets,
                     tags=place.tags,

@@ -771,6 +771,28 @@ def test_t66_nobody_joins_a_question_older_than_an_answer_may_be() -> None:
         assert place.questions() == 2
 
 
+def test_t66_a_question_from_before_the_watch_was_live_is_not_a_watched_one() -> None:
+    """Even if somebody asks between the state's turning and the telling of everything."""
+    with placed(WatchState.STARTING) as place:
+        first = place.take_off()
+        place.now += 2
+        place.server.status = WatchStatus(state=WatchState.LIVE)
+        second = place.threads.submit(place.find)
+        assert place.inner.entered.acquire(timeout=LONGEST_WAIT)
+        place.land()
+        assert first.result(LONGEST_WAIT).entries == second.result(LONGEST_WAIT).entries
+        assert place.questions() == 2
+
+
+def test_a_watched_question_is_joined_however_long_it_takes(place: Place) -> None:
+    """Whatever changes meanwhile is told, and ends it."""
+    first = place.take_off()
+    place.now += 30
+    (joined,) = place.join()
+    place.land()
+    assert joined.result(LONGEST_WAIT) is first.result(LONGEST_WAIT)
+
+
 # --- bounds
 
 
