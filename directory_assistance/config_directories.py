@@ -150,6 +150,7 @@ class LdapReader:
             server=model.server,
             name_attribute=model.name_attribute,
             group_style=group_style,
+            watch=model.watch == "auto",
         )
 
     def _read_hosts(self) -> tuple[LdapHost, ...]:

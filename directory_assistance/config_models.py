@@ -120,6 +120,7 @@ class LdapModel(PlanModel):
     timeout: Duration = timedelta(seconds=5)
     server: Annotated[ServerKind, Lax] = ServerKind.STANDARD
     name_attribute: Text | None = None
+    watch: Literal["auto", "off"] = "auto"
 
 
 def _read_group_authorization(value: object) -> object:

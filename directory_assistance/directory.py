@@ -18,14 +18,15 @@ The contract, held by one test suite over all kinds:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
 from directory_assistance.candidates import Candidate
 from directory_assistance.dn import MemberReference, Name
 from directory_assistance.entry import Entry, Group
 from directory_assistance.watching import OnChange, Watch
 
-__all__ = ["Directory", "LookUp", "PersonGroups", "PrimaryDirectory"]
+__all__ = ["Directory", "HostState", "HostStatus", "KnowsHosts", "LookUp", "PersonGroups", "PrimaryDirectory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,4 +102,35 @@ class PrimaryDirectory(Directory, Protocol):
 
     def holds_group(self, name: str, *, deadline: float) -> bool:
         """Whether a group of the directory has this plain name, whatever its type."""
+        ...
+
+
+class HostState(StrEnum):
+    """How one of several servers of a directory stands.
+
+    `UP`: it is asked. `SUSPECT`: it let a question time out, and is asked after the others. `DOWN`: it failed, and is
+    left alone until it is found back.
+    """
+
+    UP = "up"
+    SUSPECT = "suspect"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStatus:
+    """A server as it stands; `problem` is what happened last, empty when up."""
+
+    uri: str
+    state: HostState
+    problem: str = ""
+
+
+@runtime_checkable
+class KnowsHosts(Protocol):
+    """A directory that can tell how its servers stand; an offer beside the contract, for whoever looks after them."""
+
+    @property
+    def host_statuses(self) -> tuple[HostStatus, ...]:
+        """Return how each server stands, in the order of the configuration. Never asks a server."""
         ...

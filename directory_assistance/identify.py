@@ -21,7 +21,7 @@ from directory_assistance.groups import (
 from directory_assistance.search import Match
 from directory_assistance.trace import TraceRecorder
 
-__all__ = ["denying_group_of", "identify"]
+__all__ = ["denying_group_of", "domains_with_groups", "identify"]
 
 
 def identify(
@@ -40,9 +40,7 @@ def identify(
 
     """
     memberships: list[GroupMembership] = []
-    for domain in assistance.every_domain:
-        if not _is_asked(domain, match):
-            continue
+    for domain in domains_with_groups(assistance, match):
         hits = expand_groups(
             domain.directory,
             references_of([_listed_name(domain, match)]),
@@ -69,6 +67,11 @@ def identify(
         bound_by=match.bound_by.value,
         strength=match.strength,
     )
+
+
+def domains_with_groups(assistance: DirectoryAssistance, match: Match) -> tuple[AnyDomain, ...]:
+    """Return the domains that `identify` asks for the groups of a match."""
+    return tuple(domain for domain in assistance.every_domain if _is_asked(domain, match))
 
 
 def denying_group_of(

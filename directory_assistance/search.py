@@ -14,7 +14,7 @@ Invariants:
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -99,10 +99,12 @@ class Match:
     """Evidence that exactly one entry, in a directory trusted for its name, is bound to the certificate.
 
     `name` is the name for ACLs, `own_name` the entry's own; they differ where a name attribute maps it.
-    `rule` is the trusted rule that covers the name, printed, empty for the primary.
+    `rule` is the trusted rule that covers the name, printed, empty for the primary. `asked` names the domains whose
+    directories were asked on the way: what they hold may have made the outcome.
     """
 
     __slots__ = (
+        "asked",
         "bound_by",
         "domain",
         "entry",
@@ -124,6 +126,7 @@ class Match:
         found_by: FindBy,
         bound_by: BindBy,
         rule: str,
+        asked: frozenset[str],
         warnings: tuple[str, ...] = (),
     ) -> None:
         assert seal is _SEAL, "a Match is only made by search()"
@@ -135,15 +138,17 @@ class Match:
         self.bound_by = bound_by
         self.strength = STRENGTH[bound_by]
         self.rule = rule
+        self.asked = asked
         self.warnings = warnings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoMatch:
-    """No entry, and why; `detail` says what was found and where, for administrators."""
+    """No entry, and why; `detail` says what was found and where, for administrators; `asked` as in `Match`."""
 
     refusal: SearchRefusal
     detail: str
+    asked: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 SearchOutcome = Match | NoMatch
@@ -195,8 +200,15 @@ class _Search:
         self._refusals: list[NoMatch] = []
         self._told: dict[str, list[str]] = {}
         self._answers: dict[tuple[str, Candidate], LookUp] = {}
+        self._asked: set[str] = set()
 
     def run(self) -> SearchOutcome:
+        outcome = self._find()
+        if isinstance(outcome, NoMatch):
+            return replace(outcome, asked=frozenset(self._asked))
+        return outcome
+
+    def _find(self) -> SearchOutcome:
         names = self._request.names
         if names.unusable:  # step 1
             return NoMatch(refusal=SearchRefusal.NO_USABLE_NAME, detail=names.unusable)
@@ -329,6 +341,7 @@ class _Search:
     def _ask(self, domain: AnyDomain, candidate: Candidate, *, limit: int) -> LookUp:
         """Ask once per search: the primary's question for revoked marks is also its `certificate` way."""
         key = (domain.domain, candidate)
+        self._asked.add(domain.domain)  # before the question: one that fails and is skipped was asked too
         if key not in self._answers:
             self._answers[key] = domain.directory.find_entries(
                 candidate, limit=limit, deadline=self._request.deadline
@@ -375,6 +388,7 @@ class _Search:
             found_by=hit.found_by,
             bound_by=domain.plan.bind_by,
             rule=rules[-1] if rules else "",
+            asked=frozenset(self._asked),
         )
 
     def _trusted_rules(self, domain: AnyDomain, names: Sequence[Name]) -> tuple[list[str], str]:
@@ -419,6 +433,7 @@ class _Search:
             ) from error
 
     def _belongs_to_primary(self, name: Name) -> bool:
+        self._asked.add(self._assistance.primary.domain)
         return self._request.is_administrative(name) or self._assistance.primary.directory.holds_name(
             name, deadline=self._request.deadline
         )
@@ -436,20 +451,25 @@ class _Search:
             second = None
             self._trace.note("search", fault.domain, f"not asked for a second owner: {fault.problem}")
         if second is None:
-            return outcome
+            return self._looked_on(outcome, ())
         warning = f"`{_shown(outcome.entry)}` in `{outcome.domain.domain}` is not the only owner: {second}"
         self._trace.note("search", "second owner", warning)
         if strict:
             return NoMatch(refusal=SearchRefusal.AMBIGUOUS, detail=warning)
+        return self._looked_on(outcome, (warning,))
+
+    def _looked_on(self, first: Match, warnings: tuple[str, ...]) -> Match:
+        """Return the first match, which now rests on every directory that was asked for a second owner too."""
         return Match(
             seal=_SEAL,
-            domain=outcome.domain,
-            entry=outcome.entry,
-            name=outcome.name,
-            found_by=outcome.found_by,
-            bound_by=outcome.bound_by,
-            rule=outcome.rule,
-            warnings=(warning,),
+            domain=first.domain,
+            entry=first.entry,
+            name=first.name,
+            found_by=first.found_by,
+            bound_by=first.bound_by,
+            rule=first.rule,
+            asked=frozenset(self._asked),
+            warnings=warnings,
         )
 
     def _second_owner(self, first: Match, rest: Iterator[_Hit | NoMatch]) -> str | None:

@@ -16,8 +16,10 @@ Invariants:
 * Every way out is a `return` of a verdict; `Allowed` is built in three places, each with its subject.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import assert_never
 
 from authsvc.access.acl import (
@@ -54,7 +56,7 @@ from directory_assistance.dn import Name, render_name
 from directory_assistance.domains import DirectoryAssistance
 from directory_assistance.entry import Identity
 from directory_assistance.errors import DirectoryFault, ExpansionLimitExceeded, shorten
-from directory_assistance.identify import denying_group_of, identify
+from directory_assistance.identify import denying_group_of, domains_with_groups, identify
 from directory_assistance.search import NoMatch, SearchRefusal, SearchRequest, search
 from directory_assistance.trace import TraceRecorder
 
@@ -72,6 +74,8 @@ class Policy:
     `deny_access`: names of primary groups whose members are refused. `full_access_administrators`: names of
     primary identities that bypass ACLs. `anonymous_without_entry`: a valid certificate without an entry
     counts as none. `allowed_lifetime`, `refused_lifetime`: the longest life of a cached verdict.
+    `domain_lifetimes`: the longest life of one that rests on what the directory of a domain holds, for domains whose
+    changes nobody tells; a domain not named here bounds nothing.
     """
 
     deny_access: tuple[str, ...] = ()
@@ -80,6 +84,7 @@ class Policy:
     clock_skew: timedelta = timedelta(0)
     allowed_lifetime: timedelta = timedelta(seconds=60)
     refused_lifetime: timedelta = timedelta(seconds=5)
+    domain_lifetimes: Mapping[str, timedelta] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +154,9 @@ class _Decision:
         self._entry_end: datetime | None = None
         self._revocation: RevocationEvidence | None = None
         self._identity: Identity | None = None
+        # The domains whose directories were asked; beside search outcome and identity, which a verdict about
+        # Anonymous drops although it rests on nobody's having been found.
+        self._asked: set[str] = set()
         self._notes: list[str] = []
         self._step = "present"
 
@@ -241,6 +249,7 @@ class _Decision:
             ),
             self._trace,
         )
+        self._asked |= outcome.asked
         if isinstance(outcome, NoMatch):
             if outcome.refusal is SearchRefusal.NO_USABLE_NAME:
                 self._step = "name"
@@ -248,6 +257,7 @@ class _Decision:
         self._notes.extend(outcome.warnings)
         self._entry_end = outcome.entry.expires
         self._step = "identify"
+        self._asked.add(snapshot.assistance.primary.domain)
         denying = denying_group_of(
             snapshot.assistance, outcome, snapshot.policy.deny_access, deadline=deadline
         )
@@ -256,6 +266,7 @@ class _Decision:
             return self._denied(
                 Reason.DENY_GROUP, f"{who} is a member of the deny group `{shorten(denying)}` of the primary"
             )
+        self._asked.update(each.domain for each in domains_with_groups(snapshot.assistance, outcome))
         self._identity = identify(snapshot.assistance, outcome, deadline=deadline, trace=self._trace)
         return None
 
@@ -408,9 +419,15 @@ class _Decision:
         )
 
     def _valid_until(self, lifetime: timedelta) -> datetime:
-        """Return what bounds a cached verdict: its own life, the ends of path and entry, the next update."""
+        """Return what bounds a cached verdict: the earliest of all that it rests on.
+
+        That is its own life, the ends of path and entry, the next update of a list, and the life of an answer from each
+        of the directories asked that tell no changes.
+        """
         bounds = [self._moment.now + lifetime]
         bounds.extend(end for end in (self._path_end, self._entry_end) if end is not None)
         if self._revocation is not None and self._revocation.next_update is not None:
             bounds.append(self._revocation.next_update)
+        lifetimes = self._snapshot.policy.domain_lifetimes
+        bounds.extend(self._moment.now + lifetimes[domain] for domain in self._asked & lifetimes.keys())
         return min(bounds)

@@ -58,8 +58,12 @@ class Decider:
     Args:
         snapshot: returns the current snapshot and the epoch it belongs to; None as epoch means that nobody
             knows whether something changed, and then nothing is served from, or stored in, the cache.
+        afresh: turns a snapshot into one whose directories remember nothing, for explanations.
         now: the wall clock (UTC).
         monotonic: the clock of deadlines, in seconds.
+
+    Attributes:
+        cache_hits: questions that were answered from the cache.
 
     Used by one event loop; `close` may come from any thread.
     """
@@ -68,10 +72,13 @@ class Decider:
         self,
         snapshot: Callable[[], tuple[Snapshot, object | None]],
         *,
+        afresh: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot,
         now: Callable[[], datetime] = _utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.cache_hits = 0  # a number, not an object of a metrics library: every request passes here
         self._snapshot = snapshot
+        self._afresh = afresh
         self._now = now
         self._monotonic = monotonic
         self._cache = VerdictCache()
@@ -85,7 +92,10 @@ class Decider:
     def cached(self, request: DecisionRequest) -> Verdict | None:
         """Return the verdict of an earlier equal request if it still stands; never waits."""
         _snapshot, epoch = self._snapshot()
-        return self._cache.find(cache_key(request), epoch=epoch, now=self._now())
+        verdict = self._cache.find(cache_key(request), epoch=epoch, now=self._now())
+        if verdict is not None:
+            self.cache_hits += 1
+        return verdict
 
     async def decide(self, request: DecisionRequest) -> Verdict:
         """Decide, sharing the work with everybody who asks the same at the same time.
@@ -98,6 +108,7 @@ class Decider:
         snapshot, epoch = self._snapshot()
         verdict = self._cache.find(key, epoch=epoch, now=arrived)
         if verdict is not None:
+            self.cache_hits += 1
             return verdict
         flight_key: _FlightKey = (key, epoch, self._flushes, id(snapshot))
         joined = flight_key in self._flights
@@ -117,10 +128,11 @@ class Decider:
         return await asyncio.shield(self._run(request, self._snapshot()[0], self._moment(), exhaustive=False))
 
     async def explain(self, request: DecisionRequest) -> Verdict:
-        """Decide afresh, neither reading nor filling the cache, and look for a second owner."""
+        """Decide afresh, neither reading nor filling any cache, and look for a second owner."""
         if self._is_full() or self._explaining >= _MOST_EXPLANATIONS:
             return self._overloaded()
-        running = self._run(request, self._snapshot()[0], self._moment(), exhaustive=True)
+        snapshot = self._afresh(self._snapshot()[0])
+        running = self._run(request, snapshot, self._moment(), exhaustive=True)
         self._explaining += 1
 
         def end(_running: asyncio.Future[Verdict]) -> None:

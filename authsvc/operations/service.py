@@ -1,8 +1,9 @@
 """The service without its listeners: settings become open directories, trust, databases, a snapshot and a decider.
 
 The one wiring place below `web`: `serve`, `explain` and the API all decide through a `Service`. What changes
-while it runs (trust files, the store's generation, a reload) makes a new snapshot and a new epoch by swapping
-one reference.
+while it runs (trust files, the store's generation, the state of a watch, a reload) makes a new snapshot and a new
+epoch by swapping one reference. A change that a directory tells is in the epoch at once: the epoch ends with the
+number of changes told, which is read anew for every question.
 
 Not here: listeners and HTTP (`web/`), reading configuration files (`config.py`).
 """
@@ -11,10 +12,11 @@ import hashlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
@@ -23,17 +25,25 @@ from authsvc.decision.pipeline import DIRECTORY_DATABASE, Moment, Policy, Snapsh
 from authsvc.decision.ports import StoreFault
 from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Verdict
+from authsvc.operations import watches
 from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord
 from authsvc.operations.decider import Decider
+from authsvc.operations.hosts import HostLog
+from authsvc.operations.metrics import DirectoryFigures, Figures
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
+from authsvc.operations.watches import Watches
+from authsvc.reason import Reason
 from authsvc.settings import Settings, UnknownCertificate
 from authsvc.store.bootstrap import note_manager_used, verify_token
 from authsvc.store.databases import SqlDatabases
 from authsvc.store.migrate import migrate, require_schema
 from authsvc.store.schema import GenerationReader, open_engine
-from directory_assistance.backends import open_directory
+from directory_assistance.backends import REMEMBERED, open_directory
+from directory_assistance.backends.caching import CachingDirectory
+from directory_assistance.backends.ldap.settings import LdapSettings
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.candidates import BindBy
+from directory_assistance.directory import KnowsHosts
 from directory_assistance.dn import render_name
 from directory_assistance.domains import AnyDomain, DirectoryAssistance, PrimaryDomain, SecondaryDomain
 from directory_assistance.entry import Identity
@@ -78,8 +88,24 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_assistance(settings: DirectoryAssistanceSettings) -> DirectoryAssistance:
-    """Open every directory; no connection is made yet."""
+def open_assistance(
+    settings: DirectoryAssistanceSettings,
+    *,
+    cache_time: timedelta = timedelta(seconds=60),
+    monotonic: Callable[[], float] = time.monotonic,
+) -> DirectoryAssistance:
+    """Open every directory; no connection is made yet.
+
+    Args:
+        settings: the configuration of directory assistance.
+        cache_time: an answer whose changes nobody tells is remembered for no longer; and not at all where the
+            configuration says that a domain is not watched, because then the cache time is the whole of what its
+            operator allows.
+        monotonic: the clock of the ages of answers, in seconds.
+
+    """
+    remembered = replace(REMEMBERED, unwatched=min(REMEMBERED.unwatched, cache_time))
+    off = _not_watched(settings)
     primary = settings.primary
     directory = open_directory(primary.domain, primary.directory)
     assert isinstance(directory, SqlDirectory)  # the configuration knows no other kind for the primary
@@ -94,7 +120,12 @@ def open_assistance(settings: DirectoryAssistanceSettings) -> DirectoryAssistanc
         domains=tuple(
             SecondaryDomain(
                 domain=each.domain,
-                directory=open_directory(each.domain, each.directory),
+                directory=open_directory(
+                    each.domain,
+                    each.directory,
+                    lifetimes=None if each.domain in off else remembered,
+                    monotonic=monotonic,
+                ),
                 plan=each.plan,
                 rules=each.rules,
                 enabled=each.enabled,
@@ -113,11 +144,34 @@ def open_assistance(settings: DirectoryAssistanceSettings) -> DirectoryAssistanc
     )
 
 
+def _not_watched(settings: DirectoryAssistanceSettings) -> frozenset[str]:
+    """Return the domains whose configuration says that they are not watched."""
+    return frozenset(
+        each.domain
+        for each in settings.domains
+        if isinstance(each.directory, LdapSettings) and not each.directory.watch
+    )
+
+
+def _without_memory(assistance: DirectoryAssistance) -> DirectoryAssistance:
+    """Return the same domains over directories that remember nothing."""
+    return replace(
+        assistance,
+        domains=tuple(
+            replace(each, directory=each.directory.inner)
+            if isinstance(each.directory, CachingDirectory)
+            else each
+            for each in assistance.domains
+        ),
+    )
+
+
 class Service:
     """Everything that decides, open. Made by `open`; `close` releases it.
 
     `decider` answers requests, `settings` is the configuration it was made of, `version` names it in every
-    answer. `audit` is None where nothing is served.
+    answer. `audit` is None where nothing is served. `answers` counts them by front end and true reason; of the event
+    loop alone.
 
     INVARIANT: nobody is answered from the cache unless the stores' generations were read less than
     `_LONGEST_SILENCE_SECONDS` ago: a store that fails, or that hangs, makes the epoch unknown.
@@ -140,10 +194,17 @@ class Service:
         self.policies = {each.name: each.policy for each in settings.front_ends}
         self.version = version
         self.audit = audit
+        self.answers: Counter[tuple[str, Reason]] = Counter()
         self._monotonic = monotonic
         self._engines = engines
         self._assistance = assistance
+        self._without_memory = _without_memory(assistance)
         self._trust = trust
+        self._host_log = HostLog(assistance)
+        self._wake = threading.Event()
+        self._watches = Watches(
+            assistance, off=_not_watched(settings.directory_assistance), wake=self._wake.set
+        )
         self._databases = SqlDatabases(engines[0])
         self._generations = tuple(map(GenerationReader, engines))
         self._policy = Policy(
@@ -157,7 +218,7 @@ class Service:
         self._store_problem = ""
         self._looked_at = -_LONGEST_SILENCE_SECONDS
         self._current: tuple[Snapshot, object | None] = (self._snapshot(trust.current), None)
-        self.decider = Decider(self._current_snapshot, now=now, monotonic=monotonic)
+        self.decider = Decider(self._current_snapshot, afresh=self._afresh, now=now, monotonic=monotonic)
         self._on_trust_change: Callable[[], None] = lambda: None
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -198,7 +259,9 @@ class Service:
             for engine in engines:
                 (migrate if serving else require_schema)(engine)
             trust = TrustFiles(settings.trust)
-            assistance = open_assistance(settings.directory_assistance)
+            assistance = open_assistance(
+                settings.directory_assistance, cache_time=settings.cache_time, monotonic=monotonic
+            )
             opened.callback(assistance.close)
             audit = AuditLog(settings.audit_file) if serving else None
             if audit is not None:
@@ -217,7 +280,7 @@ class Service:
         return service
 
     def start(self, *, on_trust_change: Callable[[], None] = lambda: None) -> None:
-        """Begin to watch what changes: trust files and the generation of every sql directory.
+        """Begin to watch what changes: trust files, the generation of every sql directory, every other directory.
 
         Args:
             on_trust_change: called from a thread of its own after anchors or intermediates changed; must not block.
@@ -233,8 +296,10 @@ class Service:
         if self._stop.is_set():
             return
         self._stop.set()
+        self._wake.set()
         if self._watcher is not None:
             self._watcher.join()
+        self._watches.close()
         self.decider.close()
         self._trust.stop()
         self._assistance.close()
@@ -250,7 +315,8 @@ class Service:
         """Decide afresh in this thread, and look for a second owner."""
         moment = Moment(now=self.now(), deadline=self._monotonic() + _EXPLAIN_SECONDS)
         trace = TraceRecorder(self._monotonic)
-        return decide(request, self._snapshot(self._trust.current), moment, trace, exhaustive=True)
+        snapshot = self._afresh(self._snapshot(self._trust.current))
+        return decide(request, snapshot, moment, trace, exhaustive=True)
 
     def verify_bootstrap_token(self, token: str) -> bool:
         """Whether a text is the bootstrap token and it still works. Blocking.
@@ -270,15 +336,40 @@ class Service:
             _LOG.warning("store_unavailable", extra={"problem": str(fault)})
 
     def record_decision(self, record: DecisionRecord) -> bool:
-        """Write an audit record; False when it could not be written (an allow must then not leave the service)."""
+        """Write an audit record, and count it; on the event loop.
+
+        Returns:
+            False when it could not be written: an allow must then not leave the service.
+
+        """
         if self.audit is None:
             return False
+        reason = record.reason
         try:
             self.audit.record(record)
         except AuditFault as fault:
             _LOG.error("audit_failed", extra={"problem": str(fault)})
+            self.answers[record.front_end, Reason.STORE_UNAVAILABLE if reason.status == 200 else reason] += 1
             return False
+        self.answers[record.front_end, reason] += 1
         return True
+
+    def figures(self) -> Figures:
+        """Return everything that is counted; on the event loop. Never waits for a directory."""
+        return Figures(
+            answers=self.answers,
+            cache_hits=self.decider.cache_hits,
+            watches=self._watches.domains,
+            directories=tuple(
+                DirectoryFigures(
+                    domain=each.domain,
+                    cache=each.directory.counts if isinstance(each.directory, CachingDirectory) else None,
+                    hosts=each.directory.host_statuses if isinstance(each.directory, KnowsHosts) else (),
+                )
+                for each in self._assistance.every_domain
+                if isinstance(each, PrimaryDomain) or each.enabled
+            ),
+        )
 
     def readiness(self) -> Readiness:
         """Ask everything that decisions rest on. Blocking; a directory may take two seconds."""
@@ -289,8 +380,13 @@ class Service:
                 problems.append(f"the built-in database `{DIRECTORY_DATABASE}` is missing")
         except StoreFault as fault:
             problems.append(str(fault))
+        silent: set[str] = set()
         for domain, problem in self._check_directories():
             (problems if isinstance(domain, PrimaryDomain) else warnings).append(problem)
+            silent.add(domain.domain)
+        # Of a directory that does not answer, its servers and its watch say the same once more.
+        warnings.extend(self._host_log.warnings(but=silent))
+        warnings.extend(watches.warnings(self._watches.domains, but=silent))
         if self.audit is None or self.audit.problem:
             problems.append(f"audit: {'no file is open' if self.audit is None else self.audit.problem}")
         return Readiness(problems=tuple(problems), warnings=tuple(warnings))
@@ -345,26 +441,44 @@ class Service:
         )
 
     def _current_snapshot(self) -> tuple[Snapshot, object | None]:
-        """Return the newest snapshot with its epoch; None as epoch where it may have ended unseen."""
+        """Return the newest snapshot with its epoch; None as epoch where it may have ended unseen.
+
+        The number of changes is read here, before the decision: one that is told during it makes the verdict
+        nobody's but the asker's.
+        """
         snapshot, epoch = self._current
-        silent = self._monotonic() - self._looked_at >= _LONGEST_SILENCE_SECONDS
-        return snapshot, None if silent else epoch
+        if epoch is None or self._monotonic() - self._looked_at >= _LONGEST_SILENCE_SECONDS:
+            return snapshot, None
+        return snapshot, (epoch, self._watches.changes)
+
+    def _afresh(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot whose directories remember nothing."""
+        return replace(snapshot, assistance=self._without_memory)
 
     def _watch(self) -> None:
         while not self._stop.is_set():
             try:
+                self._watches.start()  # in this thread, because a directory may take its time
                 self._look()
             except Exception:  # noqa: BLE001 - see below
                 # The outermost handler of this thread. If it ended, nobody would see a change any more; so the
                 # defect is logged, nothing is served from the cache meanwhile, and watching goes on.
                 _LOG.exception("watch_failed")
                 self._current = (self._current[0], None)
-            self._stop.wait(GENERATION_INTERVAL.total_seconds())
+            self._wake.wait(GENERATION_INTERVAL.total_seconds())
+            self._wake.clear()  # before the look: what wakes during it wakes once more
 
     def _look(self) -> None:
-        """Make a new snapshot and epoch if anything changed; an unknown generation is an unknown epoch."""
+        """Make a new snapshot and epoch if anything changed; an unknown generation is an unknown epoch.
+
+        The state of every watch is in the epoch, because the policy is made of it: what was decided while a watch
+        was believed to be live ends when it is known to be lost.
+        """
         looked_at = self._monotonic()  # before the question: what is written after it is not in the answer
         trust = self._trust.current
+        self._host_log.observe()
+        domains = self._watches.observe()
+        states = tuple((each.domain, each.status.state) for each in domains)
         try:
             generations = tuple(reader.read() for reader in self._generations)
             problem = "" if all(generations) else "the store has lost its generation: nobody can see a change"
@@ -373,9 +487,10 @@ class Service:
         if problem and not self._store_problem:
             _LOG.warning("store_unavailable", extra={"problem": problem})
         self._store_problem = problem
-        epoch = None if problem else (trust.generation, generations)
+        epoch = None if problem else (trust.generation, generations, states)
         if epoch is None or epoch != self._current[1]:
             changed = self._current[0].trust is not trust.store
+            self._policy = replace(self._policy, domain_lifetimes=watches.verdict_lifetimes(domains))
             self._current = (self._snapshot(trust), epoch)
             if changed:
                 self._on_trust_change()

@@ -183,11 +183,11 @@ class AuthEndpoint:
         settings: front ends, routes and responses; `settings` may be replaced at any time, as a whole.
         decider: what decides.
         audit: what keeps records, None for nothing (tests, `demo`).
+        counts: where answers are counted, by front end and true reason.
         now: the wall clock (UTC), for records and the age of cached answers.
 
     Attributes:
-        settings: see above.
-        counts: answers by front end and true reason, for metrics.
+        settings, counts: see above.
 
     """
 
@@ -197,10 +197,11 @@ class AuthEndpoint:
         decider: DecisionPort,
         audit: AuditPort | None,
         *,
+        counts: Counter[tuple[str, Reason]] | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.settings = settings
-        self.counts: Counter[tuple[str, Reason]] = Counter()
+        self.counts = Counter[tuple[str, Reason]]() if counts is None else counts
         self._decider = decider
         self._audit = audit
         self._now = now

@@ -75,7 +75,7 @@ class _InForce:
         """
         settings = _auth_settings(service)
         self.service = service
-        self.endpoint = AuthEndpoint(settings, service.decider, service.audit)
+        self.endpoint = AuthEndpoint(settings, service.decider, service.audit, counts=service.answers)
         self._app = create_app(service, settings.front_ends)
         # On dialect `tls` anybody could ask about anybody: there is no such path there.
         self._callers = {API_NAME} | {
@@ -169,7 +169,8 @@ class _Serving:
 
     def _put_in_force(self, fresh: _InForce) -> None:
         old, self.in_force = self.in_force, fresh
-        fresh.endpoint.counts = old.endpoint.counts  # shared: requests in hand still count
+        # Shared: requests in hand still count.
+        fresh.service.answers = fresh.endpoint.counts = old.endpoint.counts
         self._replace_tls(fresh)
         self.start()
         old.retire()

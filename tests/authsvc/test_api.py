@@ -830,7 +830,7 @@ def test_what_is_not_ready_answers_503_and_says_why(own: Api) -> None:
 def test_the_openapi_document_is_open_to_everybody(shared: Api) -> None:
     reply = shared.send(Call(path="/openapi.json", method="GET", connection=by(None)))
     assert reply.status == 200
-    paths = {"/auth", "/v1/authenticate", "/v1/authorize", "/v1/explain", "/healthz", "/readyz"}
+    paths = {"/auth", "/v1/authenticate", "/v1/authorize", "/v1/explain", "/healthz", "/readyz", "/metrics"}
     assert paths == set(reply.document["paths"])
     assert not [
         (path, status)

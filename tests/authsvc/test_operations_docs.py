@@ -20,9 +20,14 @@ from pydantic.fields import FieldInfo
 from authsvc import config_models as service
 from authsvc.config import check_configuration
 from authsvc.config_models import DIALECTS_TO_COME
+from authsvc.operations.metrics import METRICS, verdict_of
+from authsvc.operations.watches import SEEN_WITHIN
+from authsvc.reason import Reason
 from directory_assistance import config_models as directories
+from directory_assistance.backends import REMEMBERED
 from directory_assistance.candidates import BindBy, FindBy
 from directory_assistance.config_reading import ConfigModel
+from directory_assistance.directory import HostState
 from directory_assistance.dn import read_name
 from directory_assistance.filter_templates import TEMPLATE_FACTS
 from directory_assistance.naming import (
@@ -32,6 +37,7 @@ from directory_assistance.naming import (
     read_suffix_rule,
     render_rule,
 )
+from directory_assistance.watching import WatchState
 from tests.support.config_files import lay_files
 
 ROOT = Path(__file__).parents[2]
@@ -272,6 +278,21 @@ def test_every_fact_of_a_filter_that_is_named_is_one(fact: str) -> None:
     assert fact in TEMPLATE_FACTS
 
 
+def test_the_times_of_live_change_are_those_of_the_code() -> None:
+    """Each of them stands in the table of that section."""
+    table = DIRECTORIES.partition("\n## Live change\n")[2].partition("\n## ")[0]
+    in_memory, as_verdict = REMEMBERED.unwatched, SEEN_WITHIN - REMEMBERED.unwatched
+    for text, told in (
+        (f"within {SEEN_WITHIN.seconds} s", SEEN_WITHIN),
+        (f"{in_memory.seconds} s old in its memory", in_memory),
+        (f"{as_verdict.seconds} s more as a verdict", as_verdict),
+        (f"found {REMEMBERED.live_hits.seconds // 60} minutes", REMEMBERED.live_hits),
+        (f"not {REMEMBERED.live_misses.seconds // 60} minute", REMEMBERED.live_misses),
+    ):
+        assert text in table
+        assert told == timedelta(seconds=told.seconds)
+
+
 # --- running.md: logs
 
 
@@ -324,6 +345,34 @@ def test_the_log_table_has_every_event_with_its_level_and_fields_and_no_other() 
     told = {event: ({level}, set(re.findall(r"`(\w+)`", fields))) for event, level, fields in rows}
     assert len(rows) == len(told)
     assert logged() == told
+
+
+# --- running.md: metrics
+
+
+def test_the_table_of_metrics_has_each_with_its_kind_and_labels_and_no_other() -> None:
+    table = RUNNING.partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ?([^|]*) \|", table, re.MULTILINE)
+    told = [(name, kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows]
+    assert [(metric.name, metric.kind, metric.labels) for metric in METRICS] == told
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("authsvc_directory_watch_state", list(WatchState)),
+        ("authsvc_directory_host_state", list(HostState)),
+        ("authsvc_decisions_total", sorted({verdict_of(reason) for reason in Reason})),
+    ],
+)
+def test_the_table_of_metrics_has_every_word_of_a_label(metric: str, words: Sequence[str]) -> None:
+    (row,) = re.findall(rf"^\| `{metric}` \|.*$", RUNNING, re.MULTILINE)
+    assert list(words) == [word for word in words if f"`{word}`" in row]
+
+
+def test_the_alerts_name_metrics_that_there_are() -> None:
+    named = set(re.findall(r"authsvc_\w+", RUNNING + DIRECTORIES))
+    assert named <= {metric.name for metric in METRICS}
 
 
 # --- running.md: the audit record

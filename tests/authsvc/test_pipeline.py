@@ -27,8 +27,8 @@ from authsvc.trust.revocation import RevocationSnapshot
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.directory import LookUp
 from directory_assistance.dn import MemberReference, read_name, render_name
-from directory_assistance.domains import SecondaryDomain
-from directory_assistance.entry import Group, GroupType
+from directory_assistance.domains import GroupAuthorization, SecondaryDomain
+from directory_assistance.entry import Entry, Group, GroupType
 from directory_assistance.errors import DirectoryUnavailable, ExpansionLimitExceeded
 from directory_assistance.naming import read_naming_rule
 from tests.support.decision import (
@@ -480,3 +480,93 @@ def test_t41_anonymous_made_of_a_certificate_without_entry_ends_with_the_certifi
     verdict = case.decide()
     assert verdict.reason is Reason.ALLOWED_ANONYMOUS
     assert bound_of(verdict) == timedelta(seconds=20)
+
+
+# --- the life of what rests on a directory that tells no changes
+
+
+FIVE = timedelta(seconds=5)
+UNWATCHED_ACME = Policy(domain_lifetimes={"Acme": FIVE})
+
+
+def acme(*people: Entry, authorization: GroupAuthorization = GroupAuthorization.NONE) -> SecondaryDomain:
+    return replace(secondary(MemoryDirectory("Acme", people)), group_authorization=authorization)
+
+
+LIVES: list[tuple[str, Case, timedelta]] = [
+    (
+        "found before that directory was asked",
+        Case(policy=UNWATCHED_ACME, domains=(acme(),)),
+        timedelta(seconds=60),
+    ),
+    (
+        "found in it",
+        Case(
+            policy=UNWATCHED_ACME,
+            primary=primary_of(),
+            domains=(acme(person("Dave Lawson/Acme", holds=DAVE)),),
+        ),
+        FIVE,
+    ),
+    (
+        "found elsewhere, but its groups count for everybody",
+        Case(policy=UNWATCHED_ACME, domains=(acme(authorization=GroupAuthorization.ALL),)),
+        FIVE,
+    ),
+    (
+        "found elsewhere, and its groups count for its own people only",
+        Case(policy=UNWATCHED_ACME, domains=(acme(authorization=GroupAuthorization.OWN),)),
+        timedelta(seconds=60),
+    ),
+    (
+        "found in it, and its life is longer than the cache time",
+        Case(
+            policy=Policy(domain_lifetimes={"Acme": timedelta(seconds=90)}),
+            primary=primary_of(),
+            domains=(acme(person("Dave Lawson/Acme", holds=DAVE)),),
+        ),
+        timedelta(seconds=60),
+    ),
+    (
+        "found nowhere, and it was asked",
+        Case(
+            policy=Policy(domain_lifetimes={"Acme": timedelta(seconds=3)}),
+            primary=primary_of(),
+            domains=(acme(),),
+        ),
+        timedelta(seconds=3),
+    ),
+    (
+        "the primary itself tells no changes",
+        Case(policy=Policy(domain_lifetimes={"Renovations": FIVE, "Acme": timedelta(0)})),
+        FIVE,
+    ),
+]
+
+
+@pytest.mark.parametrize(("case", "life"), [case[1:] for case in LIVES], ids=[case[0] for case in LIVES])
+def test_t66_a_verdict_lives_no_longer_than_what_it_rests_on_in_a_directory_that_tells_no_changes(
+    case: Case, life: timedelta
+) -> None:
+    case = replace(
+        case,
+        target=IdentityTarget(),
+        policy=replace(case.policy, refused_lifetime=timedelta(seconds=60)),
+    )
+    verdict = case.decide()
+    assert isinstance(verdict, Allowed | Denied)
+    assert life == verdict.valid_until - NOW
+
+
+def test_t66_an_anonymous_verdict_rests_on_nobodys_having_been_found() -> None:
+    case = Case(
+        front_end=ANONYMOUS,
+        primary=primary_of(),
+        domains=(acme(),),
+        databases=OPEN,
+        policy=replace(UNWATCHED_ACME, anonymous_without_entry=True),
+    )
+    verdict = case.decide()
+    assert verdict.reason is Reason.ALLOWED_ANONYMOUS
+    assert isinstance(verdict, Allowed)
+    assert verdict.valid_until - NOW == FIVE

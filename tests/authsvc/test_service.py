@@ -279,7 +279,7 @@ def test_a_defect_while_watching_blinds_the_cache_and_watching_goes_on(
         service.start()
         assert looked.wait(10)
         assert service.decider.cached(DAVE) is None
-    assert [(1, (2,)), None] == seen[:2]
+    assert [(1, (2,), ()), None] == seen[:2]
     assert "watch_failed" in caplog.messages
 
 

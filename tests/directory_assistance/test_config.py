@@ -1,5 +1,6 @@
 """`directory-assistance.yaml`: what is read, every default, and every mistake at once."""
 
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from directory_assistance.backends import open_directory
+from directory_assistance.backends.caching import CachingDirectory
 from directory_assistance.backends.ldap import LdapDirectory
 from directory_assistance.backends.ldap.settings import (
     AnonymousBind,
@@ -224,7 +226,13 @@ def test_the_defaults_are_those_of_the_contract(folder: Path) -> None:
         server=ServerKind.STANDARD,
         name_attribute=None,
         group_style=GroupStyle.MEMBER,
+        watch=True,
     )
+
+
+@pytest.mark.parametrize(("written", "watched"), [("auto", True), ("off", False), ("'off'", False)])
+def test_a_server_is_watched_unless_the_file_says_off(folder: Path, written: str, *, watched: bool) -> None:
+    assert watched is ldap(folder, f"watch: {written}").watch
 
 
 def test_every_key_of_a_domain_is_read(folder: Path) -> None:
@@ -405,9 +413,15 @@ def test_a_relative_database_belongs_to_the_folder_of_the_file(
 
 def test_each_kind_of_directory_is_opened_without_a_connection(folder: Path) -> None:
     opened = [open_directory("Acme", settings) for settings in (sql(folder / "absent.db"), ldap(folder))]
-    assert [type(directory) for directory in opened] == [SqlDirectory, LdapDirectory]
+    assert [type(directory) for directory in opened] == [SqlDirectory, CachingDirectory]
+    assert [type(each.inner) for each in opened if isinstance(each, CachingDirectory)] == [LdapDirectory]
     for directory in opened:
         directory.close()
+
+
+def test_a_directory_is_opened_without_a_memory_where_there_shall_be_none(folder: Path) -> None:
+    with closing(open_directory("Acme", ldap(folder), lifetimes=None)) as directory:
+        assert isinstance(directory, LdapDirectory)
 
 
 def test_a_database_that_is_not_there_is_a_fault_and_is_not_made(folder: Path) -> None:

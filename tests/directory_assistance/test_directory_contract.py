@@ -1,12 +1,15 @@
 """The contract of `directory_assistance.directory`, the same for every kind of directory.
 
 Each test runs over every kind of `tests/support/kinds.py`: values, SQLite and PostgreSQL files and servers, slapd,
-389-ds and an Active Directory, which hold the same people and groups. What a kind cannot be asked is refused there by
-name (`Kind.not_asked`); what its nature makes impossible stands in `DEVIATIONS` with the reason.
+389-ds and an Active Directory, which hold the same people and groups; and over each of them behind a cache, which is
+asked everything twice. What a kind cannot be asked is refused there by name (`Kind.not_asked`); what its nature makes
+impossible stands in `DEVIATIONS` with the reason.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
+from directory_assistance.backends.caching import CachingDirectory, Lifetimes
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.candidates import (
@@ -42,7 +46,7 @@ from directory_assistance.dn import (
     render_ldap,
     wildcards_of,
 )
-from directory_assistance.entry import Entry, StoredCertificate
+from directory_assistance.entry import Entry, Group, StoredCertificate
 from directory_assistance.errors import DirectoryUnavailable
 from directory_assistance.filters import And, Equality, Filter, Not, Or, Present, Substring
 from directory_assistance.sql_engine import open_engine
@@ -67,9 +71,38 @@ JOHN_DNS = ["CN=John Smith,OU=East,O=airius.com", "CN=John Smith,OU=West,O=airiu
 PERIL_CN = 'Peril (of) * \\ "x", Jr.'
 
 
-@pytest.fixture(params=KINDS)
+BEHIND = " behind the cache"
+
+
+class AskedTwice(CachingDirectory):
+    """A cache that is asked everything twice, and answers with what it remembers."""
+
+    def find_entries(self, candidate: Candidate, *, limit: int, deadline: float) -> LookUp:
+        first = super().find_entries(candidate, limit=limit, deadline=deadline)
+        assert super().find_entries(candidate, limit=limit, deadline=deadline) is first
+        return first
+
+    def find_groups(self, members: Sequence[MemberReference], *, deadline: float) -> tuple[Group, ...]:
+        first = super().find_groups(members, deadline=deadline)
+        assert super().find_groups(members, deadline=deadline) is first
+        return first
+
+
+def behind_a_cache(directory: Directory) -> Directory:
+    return AskedTwice(directory, Lifetimes(unwatched=timedelta(hours=1)))
+
+
+@pytest.fixture(params=[*KINDS, *(name + BEHIND for name in KINDS)])
 def kind(request: pytest.FixtureRequest, kinds: Kinds) -> Kind:
-    return kinds[request.param]
+    name, behind, _ = request.param.partition(BEHIND)
+    plain = kinds[name]
+    if not behind:
+        return plain
+    return replace(
+        plain,
+        directory=behind_a_cache(plain.directory),
+        open_directory=lambda: behind_a_cache(plain.open_directory()),
+    )
 
 
 @pytest.fixture

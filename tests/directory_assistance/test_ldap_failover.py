@@ -16,11 +16,11 @@ from authsvc.sample_world.pki import host
 from directory_assistance.backends.ldap import LdapDirectory, LdapTls, SimpleBind
 from directory_assistance.backends.ldap import client as client_module
 from directory_assistance.backends.ldap.client import LdapClient
-from directory_assistance.backends.ldap.hosts import HostState
 from directory_assistance.backends.ldap.opening import open_session
 from directory_assistance.backends.ldap.session import LdapSession
 from directory_assistance.backends.ldap.settings import LdapHost, read_ldap_uri
 from directory_assistance.candidates import FindBy, TextCandidate
+from directory_assistance.directory import HostState
 from directory_assistance.errors import DirectoryAnswerMalformed, DirectoryUnavailable
 from tests.support import ldap_wire
 from tests.support.directories import DOMAIN, ROOT, deadline, ldap_settings, world_ldif

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 import pytest
 
 from directory_assistance.backends.ldap import hosts as hosts_module
-from directory_assistance.backends.ldap.hosts import Hosts, HostState, HostStatus
+from directory_assistance.backends.ldap.hosts import Hosts
 from directory_assistance.backends.ldap.settings import LdapHost, read_ldap_uri
+from directory_assistance.directory import HostState, HostStatus
 from directory_assistance.errors import DirectoryAnswerMalformed, DirectoryUnavailable
 
 FIRST = read_ldap_uri("ldap://127.0.0.1:1")

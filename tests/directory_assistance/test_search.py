@@ -805,7 +805,64 @@ def test_a_match_cannot_be_made_without_the_search() -> None:
             found_by=FindBy.SUBJECT,
             bound_by=BindBy.CERTIFICATE,
             rule="",
+            asked=frozenset(),
         )
+
+
+ASKED: list[tuple[str, dict[str, object], set[str]]] = [
+    ("a hit in the primary asks nobody else", {"holder": "Renovations"}, {"Renovations"}),
+    ("a hit elsewhere was asked for of the primary first", {"holder": "Acme"}, {"Renovations", "Acme"}),
+    ("nobody's having it was asked of all", {"holder": "nobody"}, {"Renovations", "Acme", "Beta"}),
+    (
+        "strict ambiguity rests on every later directory",
+        {"holder": "Renovations", "ambiguity": Ambiguity.STRICT},
+        {"Renovations", "Acme", "Beta"},
+    ),
+    (
+        "a directory that was skipped was asked",
+        {"holder": "Beta", "fault": DirectoryUnavailable("Acme", "connection refused")},
+        {"Renovations", "Acme", "Beta"},
+    ),
+    (
+        "a directory without a candidate was not asked",
+        {"holder": "Beta", "acme_plan": plan(FindBy.MAIL), "certificate": WINTER},
+        {"Renovations", "Beta"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), [case[1:] for case in ASKED], ids=[case[0] for case in ASKED])
+def test_an_outcome_names_the_domains_that_were_asked(given: dict[str, Any], expected: set[str]) -> None:
+    certificate = given.get("certificate", DAVE)
+
+    def holding(name: str) -> tuple[Entry, ...]:
+        return (entry(f"A/{name}", holds=certificate),) if given["holder"] == name else ()
+
+    acme_plan = given.get("acme_plan", plan())
+    world = DirectoryAssistance(
+        primary=primary(*holding("Renovations")),
+        domains=(
+            secondary(
+                "Acme",
+                *holding("Acme"),
+                plan=acme_plan,
+                fault=given.get("fault"),
+                on_unavailable=OnUnavailable.SKIP,
+                search_order=1,
+            ),
+            secondary("Beta", *holding("Beta"), search_order=2),
+        ),
+        ambiguity=given.get("ambiguity", Ambiguity.FIRST),
+    )
+    outcome, _ = run(world, certificate)
+    assert isinstance(outcome, NoMatch) is (given["holder"] == "nobody")
+    assert expected == outcome.asked
+
+
+def test_a_certificate_of_no_usable_name_is_asked_of_nobody() -> None:
+    outcome, _ = run(DirectoryAssistance(primary=primary(match_plan=plan(FindBy.UPN))))
+    assert isinstance(outcome, NoMatch)
+    assert (SearchRefusal.NO_USABLE_NAME, frozenset()) == (outcome.refusal, outcome.asked)
 
 
 def test_a_mark_could_hide_among_more_holders_than_the_size_limit_in_the_primary() -> None:

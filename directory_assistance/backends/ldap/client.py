@@ -19,7 +19,7 @@ from functools import partial
 
 from directory_assistance.backends.ldap.ad_groups import missing_capability
 from directory_assistance.backends.ldap.host_watch import HostWatch
-from directory_assistance.backends.ldap.hosts import Hosts, HostStatus
+from directory_assistance.backends.ldap.hosts import Hosts
 from directory_assistance.backends.ldap.opening import name_result_code, open_session
 from directory_assistance.backends.ldap.pool import PoolBusy, SessionPool
 from directory_assistance.backends.ldap.root_dse import (
@@ -39,6 +39,7 @@ from directory_assistance.backends.ldap.session import (
 )
 from directory_assistance.backends.ldap.settings import LdapHost, LdapSettings
 from directory_assistance.backends.ldap.watch import LdapWatch, Watched
+from directory_assistance.directory import HostStatus
 from directory_assistance.errors import DirectoryUnavailable
 from directory_assistance.watching import OnChange
 

@@ -20,7 +20,6 @@ from typing import assert_never
 
 from directory_assistance.backends.ldap.ad_groups import AdPort, find_told_groups, primary_groups
 from directory_assistance.backends.ldap.client import LdapClient
-from directory_assistance.backends.ldap.hosts import HostStatus
 from directory_assistance.backends.ldap.messages import FoundEntry
 from directory_assistance.backends.ldap.opening import name_result_code
 from directory_assistance.backends.ldap.questions import (
@@ -42,7 +41,7 @@ from directory_assistance.backends.ldap.session import SearchAnswer, SearchReque
 from directory_assistance.backends.ldap.settings import GroupStyle, LdapSettings, ServerKind, read_ldap_uri
 from directory_assistance.backends.ldap.watch import Watched
 from directory_assistance.candidates import Candidate, FindBy
-from directory_assistance.directory import LookUp, PersonGroups
+from directory_assistance.directory import HostStatus, LookUp, PersonGroups
 from directory_assistance.dn import (
     DistinguishedName,
     MemberReference,

@@ -24,12 +24,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 
 from directory_assistance.backends.ldap.settings import LdapHost
+from directory_assistance.directory import HostState, HostStatus
 from directory_assistance.errors import DirectoryFault, shorten
 
-__all__ = ["HostState", "HostStatus", "Hosts"]
+__all__ = ["Hosts"]
 
 _FIRST_PROBE_SECONDS = 0.25
 """Between the failure and the first probe: a server that was restarted is back by then."""
@@ -43,23 +43,6 @@ _SUSPICION_SECONDS = 10.0
 
 _CLOSE_SECONDS = 0.5
 """How long closing waits for the thread: nobody can interrupt a connection that is being made."""
-
-
-class HostState(StrEnum):
-    """See the module."""
-
-    UP = "up"
-    SUSPECT = "suspect"
-    DOWN = "down"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostStatus:
-    """A host as it stands; `problem` is what happened last, empty when up."""
-
-    uri: str
-    state: HostState
-    problem: str = ""
 
 
 @dataclass(slots=True)

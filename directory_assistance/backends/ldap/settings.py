@@ -148,7 +148,8 @@ class LdapSettings:
 
     `hosts`: URIs, tried in order whenever a connection is opened. `base`: only entries at or below it exist
     for us. `connect_timeout`: for connecting and for the TLS handshake, per host. `timeout`: for each
-    operation. `name_attribute`: whose value is the name for ACLs, in LDAP syntax.
+    operation. `name_attribute`: whose value is the name for ACLs, in LDAP syntax. `watch`: whether the server is
+    asked to tell changes.
     """
 
     hosts: tuple[str, ...]
@@ -160,6 +161,7 @@ class LdapSettings:
     server: ServerKind = ServerKind.STANDARD
     name_attribute: str | None = None
     group_style: GroupStyle = GroupStyle.MEMBER
+    watch: bool = True
 
 
 def read_ldap_uri(text: str) -> LdapHost:

@@ -9,8 +9,9 @@ INVARIANT: the watch is live only while every host that may be asked is being wa
 from collections.abc import Mapping
 
 from directory_assistance.backends.ldap.host_watch import HostWatch, Watched
-from directory_assistance.backends.ldap.hosts import Hosts, HostState
+from directory_assistance.backends.ldap.hosts import Hosts
 from directory_assistance.backends.ldap.settings import LdapHost
+from directory_assistance.directory import HostState
 from directory_assistance.watching import WatchState, WatchStatus
 
 __all__ = ["LdapWatch", "Watched"]

@@ -1,0 +1,208 @@
+"""What is counted, as Prometheus reads it (text format 0.0.4): names, labels, and what they mean.
+
+What lives here: turning plain numbers into text when somebody asks. What does not: counting. Whoever does something
+counts it as a plain number where it is done (`Decider.cache_hits`, `AuthEndpoint.counts`, `CachingDirectory.counts`,
+`Watches`): an object of a metrics library takes a lock and a look-up on the hot path, a number takes neither.
+
+Invariants:
+
+* Every metric is a member of `METRICS`, and has exactly the labels that stand there.
+* No label names a person, a certificate or an address of one (threat T74): labels are domains, front ends, servers
+  and words of this code, so their number is bounded by the configuration.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from authsvc.operations.watches import DomainWatch
+from authsvc.reason import Reason
+from directory_assistance.backends.caching import CacheCounts
+from directory_assistance.directory import HostState, HostStatus
+from directory_assistance.watching import WatchState
+
+__all__ = [
+    "CONTENT_TYPE",
+    "METRICS",
+    "DirectoryFigures",
+    "Figures",
+    "MetricName",
+    "render_metrics",
+    "verdict_of",
+]
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""What `render_metrics` returns. The library's own constant names whatever its newest version writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricName:
+    """A metric: its name, kind (`counter`, `gauge`), labels in order, and what it is."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+_DECISIONS: Final = MetricName(
+    name="authsvc_decisions_total",
+    kind="counter",
+    labels=("verdict", "reason"),
+    meaning="Answers, as the audit file has them",
+)
+_CACHE_HITS: Final = MetricName(
+    name="authsvc_decision_cache_hits_total",
+    kind="counter",
+    labels=(),
+    meaning="Decisions that an earlier equal question had made",
+)
+_UNTRUSTED: Final = MetricName(
+    name="authsvc_untrusted_front_end_total",
+    kind="counter",
+    labels=("front_end",),
+    meaning="Callers that a listener did not admit",
+)
+_WATCH_STATE: Final = MetricName(
+    name="authsvc_directory_watch_state",
+    kind="gauge",
+    labels=("domain", "how", "state"),
+    meaning="1 for the state that the watch of a directory is in, 0 for the others",
+)
+_CHANGES: Final = MetricName(
+    name="authsvc_directory_changes_total",
+    kind="counter",
+    labels=("domain",),
+    meaning="Changes that a directory told",
+)
+_DIRECTORY_HITS: Final = MetricName(
+    name="authsvc_directory_cache_hits_total",
+    kind="counter",
+    labels=("domain",),
+    meaning="Questions to a directory that were answered from memory",
+)
+_DIRECTORY_MISSES: Final = MetricName(
+    name="authsvc_directory_cache_misses_total",
+    kind="counter",
+    labels=("domain",),
+    meaning="Questions that were put to a directory",
+)
+_DIRECTORY_SHARED: Final = MetricName(
+    name="authsvc_directory_cache_shared_total",
+    kind="counter",
+    labels=("domain",),
+    meaning="Questions that waited for the same question of another request",
+)
+_DIRECTORY_PURGED: Final = MetricName(
+    name="authsvc_directory_cache_purged_total",
+    kind="counter",
+    labels=("domain",),
+    meaning="Answers of a directory that a change made forgotten",
+)
+_HOST_STATE: Final = MetricName(
+    name="authsvc_directory_host_state",
+    kind="gauge",
+    labels=("domain", "host", "state"),
+    meaning="1 for the state that a server of a directory is in, 0 for the others",
+)
+
+METRICS: Final = (
+    _DECISIONS,
+    _CACHE_HITS,
+    _UNTRUSTED,
+    _WATCH_STATE,
+    _CHANGES,
+    _DIRECTORY_HITS,
+    _DIRECTORY_MISSES,
+    _DIRECTORY_SHARED,
+    _DIRECTORY_PURGED,
+    _HOST_STATE,
+)
+"""Every metric there is, in the order in which they are written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryFigures:
+    """One directory: what its memory did, None where it has none, and its servers as far as it tells."""
+
+    domain: str
+    cache: CacheCounts | None = None
+    hosts: tuple[HostStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Everything that is counted, at one moment. `answers`: by front end and true reason."""
+
+    answers: Mapping[tuple[str, Reason], int]
+    cache_hits: int
+    watches: tuple[DomainWatch, ...] = ()
+    directories: tuple[DirectoryFigures, ...] = ()
+
+
+def render_metrics(figures: Figures) -> bytes:
+    """Write the figures in the text format of Prometheus, version 0.0.4."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(figures))
+    return generate_latest(registry)
+
+
+def verdict_of(reason: Reason) -> str:
+    """Return the word for the answers with a reason: `allowed`, `denied`, `undecided`."""
+    return {200: "allowed", 503: "undecided"}.get(reason.status, "denied")
+
+
+class _Collector(Collector):
+    """The figures as the library's values; made for one request."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        figures = self._figures
+        decisions: dict[tuple[str, ...], int] = {}
+        untrusted: dict[tuple[str, ...], int] = {}
+        for (front_end, reason), count in figures.answers.items():
+            key = (verdict_of(reason), reason.value)
+            decisions[key] = decisions.get(key, 0) + count
+            if reason is Reason.UNTRUSTED_FRONT_END:
+                untrusted[front_end,] = count
+        remembering = [(each.domain, each.cache) for each in figures.directories if each.cache is not None]
+        yield _family(_DECISIONS, decisions)
+        yield _family(_CACHE_HITS, {(): figures.cache_hits})
+        yield _family(_UNTRUSTED, untrusted)
+        yield _family(
+            _WATCH_STATE,
+            _states(((each.domain, each.status.how), each.status.state) for each in figures.watches),
+        )
+        yield _family(_CHANGES, {(each.domain,): each.changes for each in figures.watches})
+        yield _family(_DIRECTORY_HITS, {(domain,): counts.hits for domain, counts in remembering})
+        yield _family(_DIRECTORY_MISSES, {(domain,): counts.misses for domain, counts in remembering})
+        yield _family(_DIRECTORY_SHARED, {(domain,): counts.shared for domain, counts in remembering})
+        yield _family(_DIRECTORY_PURGED, {(domain,): counts.purged for domain, counts in remembering})
+        yield _family(
+            _HOST_STATE,
+            _states(
+                ((each.domain, host.uri), host.state) for each in figures.directories for host in each.hosts
+            ),
+        )
+
+
+def _states(
+    now: Iterable[tuple[tuple[str, ...], WatchState | HostState]],
+) -> dict[tuple[str, ...], int]:
+    """Return a sample for every state that something may be in, 1 for the one it is in."""
+    return {(*labels, each.value): int(each is state) for labels, state in now for each in type(state)}
+
+
+def _family(metric: MetricName, samples: Mapping[tuple[str, ...], int]) -> Metric:
+    """Return a metric with its samples, sorted by their labels."""
+    made = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = made(metric.name, metric.meaning, labels=metric.labels)
+    for labels, value in sorted(samples.items()):
+        family.add_metric(labels, value)
+    return family
