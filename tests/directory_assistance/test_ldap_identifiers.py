@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 from directory_assistance.backends.ldap.identifiers import (
     issuer_serial_identities,
     key_id_identity,
-    read_key_id_identity,
-    read_sid,
     sid_octets,
 )
 from directory_assistance.dn import read_ldap_dn
+from directory_assistance.stored_values import read_key_id_identity, read_sid
 
 SID = "S-1-5-21-1004336348-1177238915-682003330-512"
 OCTETS = bytes.fromhex("010500000000000515000000dcf4dc3b833d2b46828ba62800020000")

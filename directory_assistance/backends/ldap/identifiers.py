@@ -1,7 +1,7 @@
-"""Identifiers that only Active Directory writes: security identifiers, and names of certificates.
+"""Identifiers that only Active Directory holds, as it is asked for them: security identifiers, names of certificates.
 
-Pure. Sources: MS-DTYP section 2.4.2 (security identifiers), and Microsoft's description of strong certificate
-mappings (KB5014754) for `altSecurityIdentities`.
+Pure. Reading them is `directory_assistance.stored_values`. Sources: MS-DTYP section 2.4.2 (security identifiers), and
+Microsoft's description of strong certificate mappings (KB5014754) for `altSecurityIdentities`.
 """
 
 import re
@@ -11,14 +11,10 @@ from directory_assistance.dn import DistinguishedName, render_ldap
 __all__ = [
     "issuer_serial_identities",
     "key_id_identity",
-    "read_key_id_identity",
-    "read_sid",
     "sid_octets",
 ]
 
 _SID_TEXT = re.compile(r"S-1-(0|[1-9][0-9]{0,14})((?:-(?:0|[1-9][0-9]{0,9})){1,15})", re.ASCII)
-
-_KEY_ID_IDENTITY = re.compile(r"X509:<SKI>((?:[0-9A-F]{2}){1,64})", re.ASCII | re.IGNORECASE)
 
 _LARGEST_SUB_AUTHORITY = 0xFFFF_FFFF
 _LARGEST_AUTHORITY = 0xFFFF_FFFF_FFFF
@@ -37,14 +33,6 @@ def sid_octets(text: str) -> bytes | None:
     return head + b"".join(part.to_bytes(4, "little") for part in parts)
 
 
-def read_sid(octets: bytes) -> str | None:
-    """Return the text of a stored security identifier, None if the octets are none."""
-    if len(octets) < 12 or octets[0] != 1 or len(octets) != 8 + 4 * octets[1] or octets[1] > 15:
-        return None
-    parts = [int.from_bytes(octets[at : at + 4], "little") for at in range(8, len(octets), 4)]
-    return "-".join(["S", "1", str(int.from_bytes(octets[2:8], "big")), *map(str, parts)])
-
-
 def issuer_serial_identities(issuer: DistinguishedName, serial: int) -> tuple[str, ...]:
     """Return the values by which `altSecurityIdentities` names a certificate by issuer and serial number.
 
@@ -60,9 +48,3 @@ def issuer_serial_identities(issuer: DistinguishedName, serial: int) -> tuple[st
 def key_id_identity(subject_key_id: bytes) -> str:
     """Return the value by which `altSecurityIdentities` names a certificate by subject key identifier."""
     return f"X509:<SKI>{subject_key_id.hex().upper()}"
-
-
-def read_key_id_identity(value: str) -> bytes | None:
-    """Return the subject key identifier in an identity, None if it is of another kind."""
-    match = _KEY_ID_IDENTITY.fullmatch(value)
-    return None if match is None else bytes.fromhex(match[1])
