@@ -4,6 +4,8 @@ from typing import assert_never
 
 from directory_assistance.backends.ldap import LdapDirectory
 from directory_assistance.backends.ldap.settings import LdapSettings
+from directory_assistance.backends.ldif import LdifDirectory
+from directory_assistance.backends.ldif.settings import LdifSettings
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.directory import Directory
 from directory_assistance.sql_engine import SqlSettings, open_engine
@@ -11,8 +13,8 @@ from directory_assistance.sql_engine import SqlSettings, open_engine
 __all__ = ["open_directory", "open_sql_directory"]
 
 
-def open_directory(domain: str, settings: SqlSettings | LdapSettings) -> Directory:
-    """Open a directory; nothing is connected to before the first question.
+def open_directory(domain: str, settings: SqlSettings | LdapSettings | LdifSettings) -> Directory:
+    """Open a directory; nothing is connected to, and no file read, before the first question.
 
     Args:
         domain: the domain it serves.
@@ -24,6 +26,8 @@ def open_directory(domain: str, settings: SqlSettings | LdapSettings) -> Directo
             return open_sql_directory(domain, settings)
         case LdapSettings():
             return LdapDirectory(domain, settings)
+        case LdifSettings():
+            return LdifDirectory(domain, settings)
         case _:
             assert_never(settings)
 
