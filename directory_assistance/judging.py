@@ -11,7 +11,7 @@ Invariants:
   octet by octet.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import assert_never
 
 from directory_assistance.candidates import (
@@ -46,6 +46,7 @@ from directory_assistance.filters import (
 __all__ = [
     "TEXT_ATTRIBUTES",
     "Attributes",
+    "attributes_of_candidate",
     "can_judge",
     "describe_candidate",
     "match_candidate",
@@ -136,6 +137,28 @@ def _describe_filter(wanted: Filter) -> str:
         return f"`{shorten(render_filter(wanted))}`"
     except NameSyntaxError:  # a value that no octets stand for, such as a lone surrogate
         return "a filter that cannot be printed"
+
+
+def attributes_of_candidate(candidate: Candidate) -> frozenset[str]:
+    """Return the attributes that judging looks at beside the entry, in lower case, without options."""
+    match candidate:
+        case TextCandidate() if candidate.find_by in TEXT_ATTRIBUTES:
+            return frozenset({TEXT_ATTRIBUTES[candidate.find_by]})
+        case FilterCandidate():
+            return frozenset(_attributes_of_filter(candidate.filter))
+        case _:
+            return frozenset()
+
+
+def _attributes_of_filter(node: Filter) -> Iterator[str]:
+    match node:
+        case And() | Or():
+            for part in node.parts:
+                yield from _attributes_of_filter(part)
+        case Not():
+            yield from _attributes_of_filter(node.part)
+        case _:
+            yield node.attribute.casefold().partition(";")[0]
 
 
 def can_judge(node: Filter) -> bool:

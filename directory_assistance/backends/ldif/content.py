@@ -25,6 +25,7 @@ from directory_assistance.backends.ldif.members import MemberReader
 from directory_assistance.backends.ldif.reading import (
     LdifRecord,
     LdifSyntaxError,
+    ValueReader,
     normalise_ldif,
     read_record,
     read_records,
@@ -56,6 +57,7 @@ _GROUP_CLASSES = frozenset(
 """Object classes of groups. A record that lists members is a group whatever its class, as over LDAP."""
 
 _MEMBER_ATTRIBUTES = frozenset({"member", "uniquemember"})
+_MEMBER_STARTS = tuple(_MEMBER_ATTRIBUTES)
 _ENTRY_NAMES = frozenset(name.lower() for name in ENTRY_ATTRIBUTES)
 _GROUP_NAMES = frozenset(name.lower() for name in GROUP_ATTRIBUTES)
 
@@ -71,7 +73,7 @@ class LdifContent:
 
     domain: str
     text: bytes
-    places: array[int]
+    places: "array[int]"
     index: Mapping[int, int | list[int]]
     groups: Sequence[Group | str]
     listed: Mapping[NameKey, Sequence[int]]
@@ -106,11 +108,11 @@ class LdifContent:
         except DirectoryAnswerMalformed as fault:
             raise DirectoryAnswerMalformed(self.domain, f"line {line}: {fault.problem}") from fault
 
-    def read_attributes(self, number: int) -> Attributes:
-        """Read the texts of all attributes of an entry, with the options of their names and without."""
-        record, _line = self._record(number)
+    def read_attributes(self, number: int, reader: ValueReader) -> Attributes:
+        """Read the texts of the attributes that a reader wants, with the options of their names and without."""
+        start, end, _line = self.places[3 * number : 3 * number + 3]
         texts: dict[str, list[str]] = {}
-        for description, octets in record.values.items():
+        for description, octets in reader.read(self.text, start, end).items():
             values = [_text(each) for each in octets]
             for name in {description, _without_options(description)}:
                 texts.setdefault(name, []).extend(values)
@@ -175,7 +177,7 @@ class _Indexer:
     """What becomes of a file while it is read; fields as in `LdifContent`."""
 
     domain: str
-    places: array[int] = field(default_factory=lambda: array("Q"))
+    places: "array[int]" = field(default_factory=lambda: array("Q"))
     index: dict[int, int | list[int]] = field(default_factory=dict)
     groups: list[Group | str] = field(default_factory=list)
     listed: dict[NameKey, list[int]] = field(default_factory=dict)
@@ -273,7 +275,11 @@ class _Indexer:
 def _is_group(values: _Values) -> bool:
     if any(each.lower() in _GROUP_CLASSES for each in values.get("objectclass", ())):
         return True
-    return any(_without_options(description) in _MEMBER_ATTRIBUTES for description in values)
+    return any(
+        _without_options(description) in _MEMBER_ATTRIBUTES
+        for description in values
+        if description.startswith(_MEMBER_STARTS)
+    )
 
 
 def _stored(domain: str, record: LdifRecord, names: frozenset[str]) -> StoredValues:
@@ -281,7 +287,7 @@ def _stored(domain: str, record: LdifRecord, names: frozenset[str]) -> StoredVal
     wanted = {
         description: octets
         for description, octets in record.values.items()
-        if description in names or _without_options(description) in names
+        if description in names or (";" in description and _without_options(description) in names)
     }
     return StoredValues(domain, record.dn, wanted)
 

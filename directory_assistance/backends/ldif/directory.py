@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from directory_assistance.backends.ldif.content import LdifContent
+from directory_assistance.backends.ldif.reading import ValueReader
 from directory_assistance.backends.ldif.settings import LdifSettings
 from directory_assistance.backends.ldif.source import LdifSource
 from directory_assistance.backends.ldif.watch import LdifWatch
@@ -22,7 +23,13 @@ from directory_assistance.directory import LookUp, PersonGroups
 from directory_assistance.dn import MemberReference, prepare
 from directory_assistance.entry import Entry, Group
 from directory_assistance.errors import DirectoryUnavailable, ExpansionLimitExceeded
-from directory_assistance.judging import can_judge, describe_candidate, match_candidate, match_filter
+from directory_assistance.judging import (
+    attributes_of_candidate,
+    can_judge,
+    describe_candidate,
+    match_candidate,
+    match_filter,
+)
 from directory_assistance.watching import OnChange
 
 __all__ = ["MOST_GROUPS", "LdifDirectory"]
@@ -66,11 +73,12 @@ class LdifDirectory:
         asked = describe_candidate(candidate)
         if isinstance(candidate, FilterCandidate) and not can_judge(candidate.filter):
             return LookUp(asked=asked, supported=False)
+        reader = ValueReader(attributes_of_candidate(candidate))
         found: list[Entry] = []
         for count, number in enumerate(content.find_numbers(candidate), 1):
             if count % _LOOKS_AT_THE_CLOCK == 0:
                 self._hold_time(deadline)
-            entry = _named(content, number, candidate)
+            entry = _named(content, number, candidate, reader)
             if entry is not None:
                 found.append(entry)
             if len(found) > limit:
@@ -112,9 +120,9 @@ class LdifDirectory:
             raise DirectoryUnavailable(self._domain, "no time left to look through all entries")
 
 
-def _named(content: LdifContent, number: int, candidate: Candidate) -> Entry | None:
+def _named(content: LdifContent, number: int, candidate: Candidate, reader: ValueReader) -> Entry | None:
     """Return the entry if the candidate means it; of a filter, an entry is read only if it matches."""
-    attributes = content.read_attributes(number)
+    attributes = content.read_attributes(number, reader)
     if isinstance(candidate, FilterCandidate):
         return content.read_entry(number) if match_filter(candidate.filter, attributes) else None
     entry = content.read_entry(number)

@@ -32,6 +32,7 @@ __all__ = [
     "MOST_VALUES",
     "LdifRecord",
     "LdifSyntaxError",
+    "ValueReader",
     "normalise_ldif",
     "read_record",
     "read_records",
@@ -144,6 +145,43 @@ def read_record(text: bytes, start: int, end: int) -> LdifRecord:
     record = _Reader().read(text[start:end], start, 1)
     assert record is not None, "a record stands where one stood"
     return record
+
+
+class ValueReader:
+    """Reads the values of a few attributes of records that `read_records` has read, and passes over the rest.
+
+    Args:
+        names: of attributes, in lower case, without options.
+
+    """
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._wanted = frozenset(name.encode() for name in names)
+        self._names: dict[bytes, str] = {}  # by description as written; empty where it is not wanted
+
+    def read(self, text: bytes, start: int, end: int) -> dict[str, list[bytes]]:
+        """Read the record at a place; values by attribute description in lower case."""
+        if not self._wanted:
+            return {}
+        values: dict[str, list[bytes]] = {}
+        names = self._names
+        lines = iter(text[start:end].replace(b"\n ", b"").split(b"\n"))
+        for line in lines:
+            if line[:3].lower() == b"dn:":  # behind comments and the version
+                break
+        for line in lines:
+            description, _colon, rest = line.partition(b":")
+            name = names.get(description)
+            if name is None:
+                name = names[description] = self._name_of(description)
+            if name:
+                values.setdefault(name, []).append(_read_value(rest, line))
+        return values
+
+    def _name_of(self, description: bytes) -> str:
+        lower = description.lower()
+        is_wanted = not lower.startswith(b"#") and lower.partition(b";")[0] in self._wanted
+        return lower.decode() if is_wanted else ""
 
 
 def _find_blocks(text: bytes) -> Iterator[tuple[int, int, int]]:
