@@ -126,7 +126,9 @@ def main() -> None:
         directory = LdifDirectory("Acme", LdifSettings(path=path))
         start, busy = time.perf_counter(), time.process_time()
         directory.check(deadline=time.monotonic() + 600)
-        print(f"read in {time.perf_counter() - start:.1f} s, {time.process_time() - busy:.1f} s of them computing")
+        print(
+            f"read in {time.perf_counter() - start:.1f} s, {time.process_time() - busy:.1f} s of them computing"
+        )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
         print(f"memory: {before:.0f} MB before, {memory():.0f} MB after, {peak:.0f} MB at most")
         number = count // 2

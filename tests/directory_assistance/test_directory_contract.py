@@ -1,6 +1,6 @@
 """The contract of `directory_assistance.directory`, the same for every kind of directory.
 
-Each test runs over a memory directory, an SQLite file and a real slapd, which hold the same people and
+Each test runs over a memory directory, an SQLite file, a real slapd and an LDIF file, which hold the same people and
 groups.
 """
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from directory_assistance.backends.ldap import LdapDirectory
+from directory_assistance.backends.ldif import LdifDirectory, LdifSettings
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.candidates import (
@@ -58,6 +59,7 @@ from tests.support.directories import (
     deadline,
     ldap_directory,
     ldap_settings,
+    ldif_directory,
     memory_directory,
     sql_directory,
     world_ldif,
@@ -65,7 +67,7 @@ from tests.support.directories import (
 from tests.support.pki import Issued
 from tests.support.slapd import SlapdServer, serve
 
-KINDS = ("memory", "SQLite", "slapd")
+KINDS = ("memory", "SQLite", "slapd", "LDIF")
 
 DAVE_DN = "CN=Dave Lawson,OU=East,O=airius.com"
 ALAN_DN = "CN=Alan Jones,O=airius.com"
@@ -86,6 +88,7 @@ def directories(
         "memory": memory_directory(),
         "SQLite": sql_directory(tmp_path_factory.mktemp("sql")),
         "slapd": LdapDirectory(DOMAIN, ldap_settings(slapd)),
+        "LDIF": ldif_directory(tmp_path_factory.mktemp("ldif")),
     }
     yield opened
     for directory in opened.values():
@@ -319,6 +322,7 @@ UNSUPPORTED = {
     "memory": set(),
     "SQLite": {FindBy.UPN, FindBy.UID, FindBy.SID, FindBy.FILTER},
     "slapd": {FindBy.SUBJECT_KEY_ID, FindBy.SID},
+    "LDIF": set(),
 }
 
 EVERY_KIND: list[Candidate] = [
@@ -342,14 +346,14 @@ def test_a_directory_says_which_candidates_it_cannot_be_asked_for(
     assert not any(answer.entries for answer in answers.values() if not answer.supported)
 
 
-@pytest.mark.parametrize("kind", ["memory", "slapd"])
+@pytest.mark.parametrize("kind", ["memory", "slapd", "LDIF"])
 def test_upn_and_uid_find_the_owner(kind: str, directories: dict[str, Directory]) -> None:
     directory = directories[kind]
     assert owners(find(directory, text(FindBy.UPN, "DAVE@corp.airius.com"))) == [DAVE_DN]
     assert owners(find(directory, text(FindBy.UID, "DLawson"))) == [DAVE_DN]
 
 
-@pytest.mark.parametrize("kind", ["memory", "SQLite"])
+@pytest.mark.parametrize("kind", ["memory", "SQLite", "LDIF"])
 def test_the_subject_key_identifier_finds_the_owner(kind: str, directories: dict[str, Directory]) -> None:
     key_id = read_certificate_names(PERIL.der).subject_key_id
     assert key_id is not None
@@ -377,7 +381,7 @@ FILTERS = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["memory", "slapd"])
+@pytest.mark.parametrize("kind", ["memory", "slapd", "LDIF"])
 @pytest.mark.parametrize(("wanted", "expected"), FILTERS)
 def test_a_filter_finds_whom_it_describes(
     kind: str, directories: dict[str, Directory], wanted: Equality, expected: list[str] | None
@@ -418,7 +422,7 @@ def test_many_members_may_be_asked_for_at_once(directory: Directory) -> None:
     assert group_names(directory, *crowd, read_ldap_dn(ALAN_DN)) == ["Buyers", "Sales"]
 
 
-@pytest.mark.parametrize("kind", ["memory", "SQLite"])
+@pytest.mark.parametrize("kind", ["memory", "SQLite", "LDIF"])
 def test_a_wildcard_member_is_found_by_its_reference(kind: str, directories: dict[str, Directory]) -> None:
     assert group_names(directories[kind], read_member("*/East/airius.com")) == ["The East"]
     assert group_names(directories[kind], *wildcards_of(read_ldap_dn(DAVE_DN))) == ["The East"]
@@ -504,7 +508,15 @@ def out_of_reach(how: str, folder: Path) -> Iterator[Directory]:
         yield empty
         empty.close()
         return
-    closed: Directory = memory_directory() if how == "memory closed" else sql_directory(folder)
+    if how == "LDIF without a file":
+        yield LdifDirectory(DOMAIN, LdifSettings(path=folder / "gone.ldif"))
+        return
+    makers: dict[str, Callable[[Path], Directory]] = {
+        "memory": lambda _folder: memory_directory(),
+        "SQLite": sql_directory,
+        "LDIF": ldif_directory,
+    }
+    closed: Directory = makers[how.partition(" ")[0]](folder)
     closed.check(deadline=deadline())
     closed.close()
     yield closed
@@ -517,6 +529,8 @@ OUTAGES = [
     "SQLite without a folder",
     "slapd closed",
     "slapd killed",
+    "LDIF closed",
+    "LDIF without a file",
 ]
 
 
@@ -534,7 +548,7 @@ def test_t50_a_directory_out_of_reach_raises_and_never_answers_nobody(
         call(broken)
 
 
-@pytest.mark.parametrize("kind", ["SQLite", "slapd"])
+@pytest.mark.parametrize("kind", ["SQLite", "slapd", "LDIF"])
 def test_a_question_after_its_deadline_is_not_put(kind: str, directories: dict[str, Directory]) -> None:
     with pytest.raises(DirectoryUnavailable, match="no time left"):
         directories[kind].find_entries(certificate(DAVE), limit=2, deadline=deadline(-1))
