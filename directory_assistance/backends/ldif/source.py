@@ -119,8 +119,7 @@ class LdifSource:
 
         """
         with self._told:
-            if self._closed:
-                raise DirectoryUnavailable(self._domain, "the directory is closed")
+            self._hold_open()
             now = self._clock()
             if now >= deadline:
                 raise DirectoryUnavailable(self._domain, "no time left to ask")
@@ -128,6 +127,7 @@ class LdifSource:
                 self._look_ordered = True
                 threading.Thread(target=self._look_as_ordered, name="ldif-look", daemon=True).start()
             self._told.wait_for(self._is_decided, timeout=deadline - now)
+            self._hold_open()
             content = self._content
             if content is None:
                 raise self._unavailable(self._problem or "it is not read yet")
@@ -174,6 +174,10 @@ class LdifSource:
             self._told.notify_all()
 
     # --- questions; `_told` is held
+
+    def _hold_open(self) -> None:
+        if self._closed:
+            raise DirectoryUnavailable(self._domain, "the directory is closed")
 
     def _is_look_due(self, now: float) -> bool:
         if self._watched or self._look_ordered:
