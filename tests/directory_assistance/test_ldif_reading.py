@@ -298,6 +298,13 @@ def test_what_is_no_ldif_is_refused_with_its_line(octets: bytes, line: int, prob
     assert str(caught.value) == f"line {line}: {problem}"
 
 
+@pytest.mark.parametrize("name", ["userPassword", "unicodePwd", "sambaNTPassword", "krbPrincipalKey"])
+def test_a_fault_does_not_repeat_what_may_be_a_secret(name: str) -> None:
+    with pytest.raises(LdifSyntaxError) as caught:
+        read(HEAD + f"{name}:: {{SSHA}}c2VjcmV0\n".encode())
+    assert caught.value.problem == f"expected base64 after `::`, found `{name}: (not shown)`"
+
+
 def test_a_value_has_a_largest_size() -> None:
     """In base64 as well as in plain text; one octet less is read."""
     assert len(read(HEAD + b"cn: " + b"x" * LARGEST_VALUE + b"\n")[0][1]["cn"][0]) == LARGEST_VALUE

@@ -59,6 +59,9 @@ _DESCRIPTION = re.compile(
 )
 """AttributeDescription (RFC 2849), with the underscores of some vendors and the ranges of Active Directory."""
 
+_SECRET = re.compile(rb"passw|pwd|hash|secret|key", re.IGNORECASE)
+"""What the names of attributes with passwords, their hashes and keys have in them; a fault must not repeat those."""
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CHANGES = frozenset({b"changetype", b"control"})
 
@@ -335,4 +338,8 @@ def _read_base64(text: bytes, line: bytes) -> bytes:
 
 
 def _shown(line: bytes) -> str:
+    """Return a line as an error text quotes it: without the value where that may be a secret."""
+    name, colon, _value = line.partition(b":")
+    if colon and _SECRET.search(name):
+        line = name + b": (not shown)"
     return shorten(line.decode("utf-8", "backslashreplace"))
