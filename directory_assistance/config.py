@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from directory_assistance.backends.ldap.settings import GroupStyle, LdapSettings
-from directory_assistance.config_directories import LdapReader, read_sql
+from directory_assistance.backends.ldif.settings import LdifSettings
+from directory_assistance.config_directories import LdapReader, read_ldif, read_sql
 from directory_assistance.config_models import DomainModel, DomainType, FileModel, PrimaryModel, RuleModel
 from directory_assistance.config_plan import PlanReader, place_keys
 from directory_assistance.config_reading import ConfigReader
@@ -204,9 +205,9 @@ class _FileReader:
 
     def _read_directory(
         self, path: YamlPath, model: DomainModel, style: GroupStyle, style_path: YamlPath
-    ) -> SqlSettings | LdapSettings | None:
+    ) -> SqlSettings | LdapSettings | LdifSettings | None:
         reader, kind = self.reader, model.type
-        reader.require((*path, "type"), hint="`sql` or `ldap`")
+        reader.require((*path, "type"), hint="`sql`, `ldap` or `ldif`")
         if kind is None:
             return None
         for key, owner in _KEY_OF_TYPE.items():
@@ -217,10 +218,8 @@ class _FileReader:
                 reader.require((*path, "url"), hint=_URL_HINT)
                 return read_sql(reader, (*path, "url"), model.url)
             case DomainType.LDIF:
-                reader.error((*path, "type"), "type `ldif` is not yet supported by this version")
-                reader.require((*path, "file"))
-                reader.located((*path, "file"), model.file)
-                return None
+                reader.require((*path, "file"), hint="the LDIF file, such as an export: `partners.ldif`")
+                return read_ldif(reader, (*path, "file"), model.file)
             case DomainType.LDAP:
                 reader.require((*path, "ldap"), hint="with `hosts` and `base`")
                 return (

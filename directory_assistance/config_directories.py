@@ -1,4 +1,4 @@
-"""Reading where a directory is and how it is reached: `url` of type `sql`, `ldap` of type `ldap`.
+"""Reading where a directory is and how it is reached: `url` of type `sql`, `file` of `ldif`, `ldap` of `ldap`.
 
 What lives here: addresses, binds, TLS, passwords by reference. What does not: the domain around
 (`config.py`), its match plan (`config_plan.py`).
@@ -27,6 +27,7 @@ from directory_assistance.backends.ldap.settings import (
     Transport,
     read_ldap_uri,
 )
+from directory_assistance.backends.ldif.settings import LdifSettings
 from directory_assistance.config_models import BindModel, LdapModel
 from directory_assistance.config_reading import ConfigReader, describe_ssl_error, reference_in
 from directory_assistance.dn import DistinguishedName, read_ldap_dn
@@ -35,7 +36,7 @@ from directory_assistance.filters import check_attribute_description
 from directory_assistance.sql_engine import SqlSettings, read_database_url
 from directory_assistance.yaml_lines import YamlPath, expand_references
 
-__all__ = ["LdapReader", "read_sql"]
+__all__ = ["LdapReader", "read_ldif", "read_sql"]
 
 _LONGEST_TIMEOUT = timedelta(minutes=1)
 """Of one LDAP operation; a request waits for no longer than ten seconds anyway."""
@@ -104,6 +105,15 @@ def _crosses_network(url: URL) -> bool:
         return not ip_address(host).is_loopback
     except ValueError:
         return True
+
+
+# --- ldif
+
+
+def read_ldif(reader: ConfigReader, path: YamlPath, text: str | None) -> LdifSettings | None:
+    """Read the name of a file that must be there and open to us; what stands in it is read with the first question."""
+    located = reader.readable(path, text)
+    return None if located is None else LdifSettings(path=located)
 
 
 # --- ldap

@@ -29,7 +29,9 @@ _DEFAULT_WAYS: Final = tuple(
 _DEFAULT_SIZE_LIMIT: Final = 100
 
 _LDAP_WAYS: Final = frozenset({FindBy.UPN, FindBy.UID, FindBy.SID, FindBy.FILTER})
-"""Ways that only an LDAP directory has the attributes for."""
+"""Ways that only entries of LDAP have the attributes for, in a server or in a file."""
+
+_WITH_LDAP_ENTRIES: Final = (DomainType.LDAP, DomainType.LDIF)
 
 _WAYS_HINT: Final = '`mail`, `{mail: {multiple: first}}` or `{filter: "(employeeNumber={subject.uid})"}`'
 
@@ -98,7 +100,7 @@ class PlanReader:
                 hint="name the trust anchors that may make it: `issued_by: [corp]`",
             )
         if bind_by is BindBy.SID:
-            self._require_ldap(path, bind_by)
+            self._require_type(path, bind_by, *_WITH_LDAP_ENTRIES)
         if bind_by is BindBy.INSECURE_NAME_ONLY:
             reader.warn(
                 path,
@@ -116,7 +118,7 @@ class PlanReader:
         """Return the limits of nested groups."""
         style = (*self.keys.paths["groups"], "style")
         if self.reader.stands(style):
-            self._require_ldap(style, "style")
+            self._require_type(style, "style", DomainType.LDAP)
         groups = self.keys.model.groups
         if groups is None:
             return ExpansionLimits()
@@ -128,10 +130,11 @@ class PlanReader:
             )
         return ExpansionLimits(nested=groups.nested, max_depth=groups.max_depth, max_groups=groups.max_count)
 
-    def _require_ldap(self, path: YamlPath, what: str) -> None:
-        if self.kind is not DomainType.LDAP:
+    def _require_type(self, path: YamlPath, what: str, *kinds: DomainType) -> None:
+        if self.kind not in kinds:
+            named = " or ".join(f"`{kind}`" for kind in kinds)
             self.reader.error(
-                path, f"`{what}` is for type `ldap`, and this directory is of type `{self.kind}`"
+                path, f"`{what}` is for type {named}, and this directory is of type `{self.kind}`"
             )
 
     def _issued_by(self) -> frozenset[str]:
@@ -163,7 +166,7 @@ class PlanReader:
             if way is None:
                 continue
             if way.find_by in _LDAP_WAYS:
-                self._require_ldap(here, way.find_by)
+                self._require_type(here, way.find_by, *_WITH_LDAP_ENTRIES)
             if way.find_by is not FindBy.FILTER and any(way.find_by is other.find_by for other in ways):
                 self.reader.error(here, f"`{way.find_by}` stands twice")
             ways.append(way)

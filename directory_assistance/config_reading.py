@@ -215,6 +215,18 @@ class ConfigReader:
 
     def content(self, path: YamlPath, text: str | None) -> tuple[Path, bytes] | None:
         """Return the absolute path and the octets of a file that must exist; None (reported) otherwise."""
+        read = self._beginning(path, text, _LARGEST_FILE + 1)
+        if read is not None and len(read[1]) > _LARGEST_FILE:
+            self.error(path, f"expected a file of at most {_LARGEST_FILE} octets, found a larger one")
+            return None
+        return read
+
+    def readable(self, path: YamlPath, text: str | None) -> Path | None:
+        """Return the absolute path of a file of any size that must exist and be readable; None (reported) otherwise."""
+        read = self._beginning(path, text, 1)
+        return None if read is None else read[0]
+
+    def _beginning(self, path: YamlPath, text: str | None, size: int) -> tuple[Path, bytes] | None:
         located = self.located(path, text)
         if located is None:
             return None
@@ -224,14 +236,10 @@ class ConfigReader:
                 self.error(path, f"expected a file, found `{shorten(str(text))}`, which is none")
                 return None
             with located.open("rb") as stream:
-                octets = stream.read(_LARGEST_FILE + 1)
+                return located, stream.read(size)
         except OSError as error:
             self.error(path, f"`{shorten(str(text))}` cannot be read: {error.strerror or error}")
             return None
-        if len(octets) > _LARGEST_FILE:
-            self.error(path, f"expected a file of at most {_LARGEST_FILE} octets, found a larger one")
-            return None
-        return located, octets
 
     def existing(self, path: YamlPath, text: str | None) -> Path | None:
         """Return the absolute path of a file that must exist and be readable; None (reported) otherwise."""

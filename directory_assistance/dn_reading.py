@@ -270,6 +270,8 @@ def _read_ldap_value(raw: str, whole: str) -> str:
         if value is None:
             raise _refuse(whole, "hexadecimal BER after `#` (write `\\#` for the character)")
         return value
+    if "\\" not in trimmed:
+        return trimmed
     try:
         return _LDAP_ESCAPES.sub(_replace_ldap_escape, trimmed)
     except UnicodeDecodeError:

@@ -105,6 +105,7 @@ _SPACES: Final = re.compile(f"[ {_MAPPED_TO_SPACE}]+")
 _INVISIBLE: Final = re.compile(f"[{_MAPPED_TO_NOTHING}]+")
 _UNUSABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _KEY_SYNTAX: Final = re.compile(r"[\\,+=]")
+_KEY_SPECIAL: Final = re.compile(f"{_UNUSABLE.pattern}|{_KEY_SYNTAX.pattern}")
 
 _MOST_MARKS_IN_A_ROW: Final = 30
 """Combining marks after one another that are still normalised; no language has more (UAX 15, stream-safe
@@ -156,6 +157,8 @@ def prepare(text: str) -> str:
     unassigned and private characters; here they equal themselves only. Today's Unicode tables are used, not
     those of Unicode 3.2.
     """
+    if text.isascii():  # nothing to normalise, nothing invisible, and folding once is enough: most names
+        return _SPACES.sub(" ", text.casefold()).strip(" ")
     prepared = _prepare_once(text)
     while (again := _prepare_once(prepared)) != prepared:
         prepared = again
@@ -179,6 +182,8 @@ def _key_part(text: str) -> str:
     # Injective: a backslash before each character of the key's own syntax, and a code for what SQL cannot
     # store (NUL in PostgreSQL, surrogates anywhere). `\u` cannot be an escaped letter, since only syntax is
     # escaped by itself.
+    if _KEY_SPECIAL.search(text) is None:
+        return text
     return _UNUSABLE.sub(_escape_unstorable_character, _KEY_SYNTAX.sub(_escape_key_character, text))
 
 

@@ -10,7 +10,7 @@ Facts may meet where the directory would not find the entry; they are never the 
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import assert_never
 
@@ -25,10 +25,11 @@ from directory_assistance.candidates import (
     SubjectKeyIdCandidate,
     TextCandidate,
 )
-from directory_assistance.certificate_names import read_stored_certificate
+from directory_assistance.certificate_names import StoredFacts, read_stored_certificate
 from directory_assistance.dn import DistinguishedName, common_name_of, key_text, prepare, read_ldap_dn
 from directory_assistance.entry import Entry
 from directory_assistance.errors import NameSyntaxError
+from directory_assistance.stored_certificates import CertificateFacts
 
 __all__ = ["Fact", "facts_of_candidate", "facts_of_entry", "issuer_serial_fact"]
 
@@ -67,13 +68,17 @@ def facts_of_candidate(  # noqa: PLR0911 - one answer per kind of candidate
 
 
 def facts_of_entry(
-    entry: Entry, texts: Mapping[FindBy, Sequence[str]] = MappingProxyType({})
+    entry: Entry,
+    texts: Mapping[FindBy, Sequence[str]] = MappingProxyType({}),
+    *,
+    read_certificate: Callable[[bytes], StoredFacts | CertificateFacts | None] = read_stored_certificate,
 ) -> frozenset[Fact]:
     """Return everything an entry can be found by but for filters.
 
     Args:
         entry: with all its names and certificates.
         texts: values that an `Entry` does not carry, by the way that compares them (`upn`, `uid`).
+        read_certificate: a cheaper reader, for whoever reads a hundred thousand.
 
     """
     found: set[Fact] = {(FindBy.MAIL, prepare(mail)) for mail in entry.mails}
@@ -86,7 +91,7 @@ def facts_of_entry(
     found.update(_mapped_facts(entry.mapped_names))
     for stored in entry.certificates:
         found.add(_certificate_fact(stored.der))
-        facts = read_stored_certificate(stored.der)
+        facts = read_certificate(stored.der)
         if facts is not None:
             found.add(issuer_serial_fact(facts.issuer, facts.serial))
             found.add(_public_key_fact(facts.public_key_info))

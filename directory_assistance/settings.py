@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from directory_assistance.backends.ldap.settings import LdapSettings
+from directory_assistance.backends.ldif.settings import LdifSettings
 from directory_assistance.candidates import MatchPlan
 from directory_assistance.domains import Ambiguity, GroupAuthorization, OnUnavailable
 from directory_assistance.groups import ExpansionLimits
@@ -37,7 +38,7 @@ class DomainSettings:
     """Every other domain; the fields mean what they mean in `domains.SecondaryDomain`."""
 
     domain: str
-    directory: SqlSettings | LdapSettings
+    directory: SqlSettings | LdapSettings | LdifSettings
     plan: MatchPlan
     rules: tuple[NamingRule, ...] = ()
     enabled: bool = True

@@ -7,6 +7,8 @@ from typing import assert_never
 from directory_assistance.backends.caching import CachingDirectory, Lifetimes
 from directory_assistance.backends.ldap import LdapDirectory
 from directory_assistance.backends.ldap.settings import LdapSettings
+from directory_assistance.backends.ldif import LdifDirectory
+from directory_assistance.backends.ldif.settings import LdifSettings
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.directory import Directory
 from directory_assistance.sql_engine import SqlSettings, open_engine
@@ -19,12 +21,12 @@ REMEMBERED = Lifetimes()
 
 def open_directory(
     domain: str,
-    settings: SqlSettings | LdapSettings,
+    settings: SqlSettings | LdapSettings | LdifSettings,
     *,
     lifetimes: Lifetimes | None = REMEMBERED,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Directory:
-    """Open a directory; nothing is connected to before the first question.
+    """Open a directory; nothing is connected to, and no file read, before the first question.
 
     Args:
         domain: the domain it serves.
@@ -40,6 +42,8 @@ def open_directory(
         case LdapSettings():
             directory = LdapDirectory(domain, settings)
             return directory if lifetimes is None else CachingDirectory(directory, lifetimes, monotonic)
+        case LdifSettings():
+            return LdifDirectory(domain, settings)
         case _:
             assert_never(settings)
 

@@ -1,7 +1,7 @@
 """`MemoryDirectory`: a directory made of values, complete and honest; the fake of the tests.
 
 What lives here: every candidate answered from entries held in memory, by looking at each of them. What does
-not: speed, and anything that changes.
+not: how one is judged (`directory_assistance.judging`), speed, and anything that changes.
 
 INVARIANT: it keeps the whole contract of `directory_assistance.directory`; the contract suite runs over it
 as over the others. Closed, it is out of reach, as a stopped server is.
@@ -9,51 +9,18 @@ as over the others. Closed, it is out of reach, as a stopped server is.
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import assert_never
 
-from directory_assistance.candidates import (
-    Candidate,
-    CertificateCandidate,
-    FilterCandidate,
-    FindBy,
-    IssuerSerialCandidate,
-    SidCandidate,
-    SubjectCandidate,
-    SubjectKeyIdCandidate,
-    TextCandidate,
-)
-from directory_assistance.certificate_names import StoredFacts, read_stored_certificate
+from directory_assistance.candidates import Candidate, FilterCandidate
 from directory_assistance.directory import LookUp, PersonGroups
-from directory_assistance.dn import (
-    MemberReference,
-    Name,
-    common_name_of,
-    prepare,
-    read_ldap_dn,
-    render_ldap,
-)
+from directory_assistance.dn import MemberReference, Name, common_name_of, prepare
 from directory_assistance.entry import Entry, Group
-from directory_assistance.errors import DirectoryUnavailable, NameSyntaxError, shorten
-from directory_assistance.filters import (
-    And,
-    Comparison,
-    Equality,
-    Extensible,
-    FactValue,
-    Filter,
-    Not,
-    Or,
-    Present,
-    Substring,
-    render_filter,
-)
+from directory_assistance.errors import DirectoryUnavailable
+from directory_assistance.judging import can_judge, describe_candidate, match_candidate
 from directory_assistance.watching import OnChange, Watch
 
 __all__ = ["MemoryDirectory"]
 
 GroupWithMembers = tuple[Group, Sequence[MemberReference]]
-
-_TEXT_ATTRIBUTES = {FindBy.UPN: "userprincipalname", FindBy.UID: "uid"}
 
 
 class MemoryDirectory:
@@ -92,10 +59,12 @@ class MemoryDirectory:
     def find_entries(self, candidate: Candidate, *, limit: int, deadline: float) -> LookUp:
         """Find the entries that a candidate names, at most `limit`; see `directory_assistance.directory`."""
         self.check(deadline=deadline)
-        if isinstance(candidate, FilterCandidate) and not _is_supported(candidate.filter):
-            return LookUp(asked=shorten(render_filter(candidate.filter)), supported=False)
-        found = tuple(entry for entry in self._entries if self._is_named(entry, candidate))
-        asked = _describe(candidate)
+        asked = describe_candidate(candidate)
+        if isinstance(candidate, FilterCandidate) and not can_judge(candidate.filter):
+            return LookUp(asked=asked, supported=False)
+        found = tuple(
+            entry for entry in self._entries if match_candidate(candidate, entry, self._attributes[entry.key])
+        )
         return (
             LookUp(asked=asked, exceeded=True) if len(found) > limit else LookUp(asked=asked, entries=found)
         )
@@ -135,41 +104,6 @@ class MemoryDirectory:
         self.check(deadline=deadline)
         return any(prepare(group.name) == prepare(name) for group, _members in self._groups)
 
-    # One answer per kind of candidate, and of filter below.
-    def _is_named(self, entry: Entry, candidate: Candidate) -> bool:  # noqa: PLR0911
-        match candidate:
-            case SubjectCandidate():
-                return candidate.dn in entry.names or any(
-                    _is_dn(text, candidate) for text in entry.mapped_names
-                )
-            case TextCandidate():
-                return self._has_text(entry, candidate)
-            case CertificateCandidate():
-                return any(stored.der == candidate.der for stored in entry.certificates)
-            case IssuerSerialCandidate():
-                wanted = (candidate.issuer, candidate.serial)
-                stored = ((fact.issuer, fact.serial) for fact in _facts(entry))
-                return wanted in (*entry.issuer_serials, *stored)
-            case SubjectKeyIdCandidate():
-                key_ids = (*entry.subject_key_ids, *(fact.subject_key_id for fact in _facts(entry)))
-                return bool(candidate.subject_key_id) and candidate.subject_key_id in key_ids
-            case SidCandidate():
-                return entry.sid == candidate.sid
-            case FilterCandidate():
-                return _matches(candidate.filter, self._attributes[entry.key])
-            case _:
-                assert_never(candidate)
-
-    def _has_text(self, entry: Entry, candidate: TextCandidate) -> bool:
-        wanted = prepare(candidate.text)
-        if candidate.find_by is FindBy.COMMON_NAME:
-            values = [common_name_of(name) or "" for name in entry.names]
-        elif candidate.find_by is FindBy.MAIL:
-            values = list(entry.mails)
-        else:
-            values = list(self._attributes[entry.key].get(_TEXT_ATTRIBUTES[candidate.find_by], ()))
-        return bool(wanted) and wanted in map(prepare, values)
-
 
 def _attributes_of(entry: Entry, further: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     common_names = tuple(common_name_of(name) or "" for name in entry.names)
@@ -180,80 +114,3 @@ def _attributes_of(entry: Entry, further: Mapping[str, Sequence[str]]) -> dict[s
         "displayname": (entry.display_name,) if entry.display_name else (),
     }
     return own | {name.casefold(): tuple(values) for name, values in further.items()}
-
-
-def _is_dn(text: str, candidate: SubjectCandidate) -> bool:
-    try:
-        return read_ldap_dn(text) == candidate.dn
-    except NameSyntaxError:
-        return False
-
-
-def _facts(entry: Entry) -> Iterable[StoredFacts]:
-    facts = (read_stored_certificate(stored.der) for stored in entry.certificates)
-    return [fact for fact in facts if fact is not None]
-
-
-def _describe(candidate: Candidate) -> str:
-    match candidate:
-        case SubjectCandidate():
-            return f"{candidate.find_by} is `{shorten(render_ldap(candidate.dn))}`"
-        case TextCandidate():
-            return f"{candidate.find_by} is `{shorten(candidate.text)}`"
-        case FilterCandidate():
-            return f"`{shorten(render_filter(candidate.filter))}`"
-        case _:
-            return f"{candidate.find_by} is that of the certificate"
-
-
-def _is_supported(node: Filter) -> bool:
-    """Whether a filter can be judged here: ordering and matching rules need a schema."""
-    match node:
-        case Comparison() | Extensible():
-            return False
-        case Equality() | Substring() | Present():
-            return True
-        case And() | Or():
-            return all(map(_is_supported, node.parts))
-        case Not():
-            return _is_supported(node.part)
-        case _:
-            assert_never(node)
-
-
-def _matches(node: Filter, attributes: Mapping[str, tuple[str, ...]]) -> bool:  # noqa: PLR0911
-    """Judge a filter as a server with these attributes does (RFC 4511 section 4.5.1.7), texts by RFC 4518."""
-    match node:
-        case Equality():
-            return prepare(_text(node.value)) in map(prepare, attributes.get(node.attribute.casefold(), ()))
-        case Substring():
-            return any(_has_pieces(value, node) for value in attributes.get(node.attribute.casefold(), ()))
-        case Present():
-            return bool(attributes.get(node.attribute.casefold()))
-        case And():
-            return all(_matches(part, attributes) for part in node.parts)
-        case Or():
-            return any(_matches(part, attributes) for part in node.parts)
-        case Not():
-            return not _matches(node.part, attributes)
-        case Comparison() | Extensible():
-            return False
-        case _:
-            assert_never(node)
-
-
-def _text(value: FactValue) -> str:
-    return value if isinstance(value, str) else value.decode("utf-8", "replace")
-
-
-def _has_pieces(value: str, node: Substring) -> bool:
-    text, initial, final = prepare(value), prepare(_text(node.initial)), prepare(_text(node.final))
-    if not text.startswith(initial):
-        return False
-    at = len(initial)
-    for piece in (prepare(_text(each)) for each in node.middle):
-        found = text.find(piece, at)
-        if found < 0:
-            return False
-        at = found + len(piece)
-    return text[at:].endswith(final)

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from directory_assistance.alternative_identities import (
+    issuer_serial_identities,
+    key_id_identity,
+    public_key_identities,
+)
 from directory_assistance.backends.ldap import (
     GroupStyle,
     LdapDirectory,
@@ -20,11 +25,6 @@ from directory_assistance.backends.ldap import (
     SimpleBind,
 )
 from directory_assistance.backends.ldap import directory as directory_module
-from directory_assistance.backends.ldap.identities import (
-    issuer_serial_identities,
-    key_id_identity,
-    public_key_identities,
-)
 from directory_assistance.backends.ldap.questions import FilterQuestion, plan_questions
 from directory_assistance.backends.ldap.reading import ReadEntry
 from directory_assistance.backends.memory import MemoryDirectory

@@ -11,7 +11,6 @@ from directory_assistance.backends.ldap.ad_groups import (
     missing_capability,
     primary_groups,
 )
-from directory_assistance.backends.ldap.identifiers import sid_octets
 from directory_assistance.backends.ldap.session import FoundEntry, SearchAnswer, SearchRequest
 from directory_assistance.backends.ldap.settings import GroupStyle
 from directory_assistance.dn import read_ldap_dn
@@ -22,6 +21,7 @@ from directory_assistance.errors import (
     ExpansionLimitExceeded,
 )
 from directory_assistance.filters import render_filter
+from directory_assistance.identifiers import sid_octets
 
 BASE = "DC=airius,DC=test"
 DAVE = f"CN=Dave,{BASE}"

@@ -20,6 +20,7 @@ from directory_assistance.backends.ldap.settings import (
     ServerKind,
     SimpleBind,
 )
+from directory_assistance.backends.ldif import LdifDirectory, LdifSettings
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.candidates import BindBy, FindBy, FindWay, MatchPlan
 from directory_assistance.config import examine_directory_assistance, read_directory_assistance
@@ -39,6 +40,7 @@ from directory_assistance.settings import (
 from directory_assistance.sql_engine import open_engine
 from tests.support.config_files import MISTAKES, expected_problems, lay_files, printed
 from tests.support.config_values import confused_texts
+from tests.support.directories import deadline
 
 CONTRACT_EXAMPLE = """\
 primary:
@@ -50,6 +52,10 @@ domains:
     url: sqlite:///var/acme-west.db
     search_order: 1
     rules: [{rule: "*/West/Acme", trusted: true}]
+  - domain: Partners
+    type: ldif
+    file: partners.ldif
+    rules: [{rule: "*/Partners", trusted: true}]
   - domain: Airius
     type: ldap
     search_order: 2
@@ -85,7 +91,7 @@ domains:
       bind_by: sid
       issued_by: [corp]
 """
-"""Contract section 4 without the domain of type `ldif`, which this version does not support."""
+"""Contract section 4."""
 
 DEFAULT_PLAN = MatchPlan(
     ways=tuple(
@@ -150,6 +156,12 @@ def test_the_example_of_the_contract_is_read_whole(folder: Path) -> None:
                 plan=DEFAULT_PLAN,
                 rules=(read_naming_rule("*/West/Acme", trusted=True),),
                 search_order=1,
+            ),
+            DomainSettings(
+                domain="Partners",
+                directory=LdifSettings(path=folder / "partners.ldif"),
+                plan=DEFAULT_PLAN,
+                rules=(read_naming_rule("*/Partners", trusted=True),),
             ),
             DomainSettings(
                 domain="Airius",
@@ -490,6 +502,7 @@ def test_rules_can_be_printed_whatever_else_is_wrong(folder: Path) -> None:
     assert reading.settings is None
     assert [(name, render_rule(rule)) for name, rule in reading.rules] == [
         ("Acme West", "*/*/*/West/Acme/*"),
+        ("Partners", "*/*/*/*/Partners/*"),
         ("Corp", "DC=corp,DC=example,DC=com"),
     ]
 
@@ -536,3 +549,27 @@ _PROPERTY_FOLDER = Path()
 def _property_folder(folder: Path) -> None:
     global _PROPERTY_FOLDER  # noqa: PLW0603 - hypothesis passes no fixture of another scope into its examples
     _PROPERTY_FOLDER = folder
+
+
+def test_an_ldif_file_has_the_ways_of_ldap_entries(folder: Path) -> None:
+    plan = "find_by: [sid, upn, uid, {filter: '(employeeNumber={subject.uid})'}], bind_by: sid, issued_by: [corp]"
+    partners = domain(folder, f"type: ldif, file: partners.ldif, {plan}")
+    assert partners.directory == LdifSettings(path=folder / "partners.ldif")
+    assert [way.find_by for way in partners.plan.ways] == [FindBy.SID, FindBy.UPN, FindBy.UID, FindBy.FILTER]
+    assert partners.plan.bind_by is BindBy.SID
+
+
+def test_an_ldif_file_may_be_larger_than_files_of_configuration(folder: Path) -> None:
+    with (folder / "large.ldif").open("wb") as file:
+        file.truncate(5 * 1024 * 1024)
+    partners = domain(folder, "type: ldif, file: large.ldif")
+    assert partners.directory == LdifSettings(path=folder / "large.ldif")
+
+
+def test_an_ldif_directory_is_opened_without_a_look_at_its_content(folder: Path) -> None:
+    (folder / "broken.ldif").write_text("no LDIF\n", encoding="utf-8")
+    opened = open_directory("Partners", domain(folder, "type: ldif, file: broken.ldif").directory)
+    assert isinstance(opened, LdifDirectory)
+    with pytest.raises(DirectoryUnavailable, match=r"broken.ldif` cannot be used: line 1: expected `dn:`"):
+        opened.check(deadline=deadline())
+    opened.close()

@@ -1,6 +1,6 @@
 """The contract of `directory_assistance.directory`, the same for every kind of directory.
 
-Each test runs over every kind of `tests/support/kinds.py`: values, SQLite and PostgreSQL files and servers, slapd,
+Each test runs over every kind of `tests/support/kinds.py`: values, SQLite, PostgreSQL, an LDIF file, slapd,
 389-ds and an Active Directory, which hold the same people and groups; and over each of them behind a cache, which is
 asked everything twice. What a kind cannot be asked is refused there by name (`Kind.not_asked`); what its nature makes
 impossible stands in `DEVIATIONS` with the reason.
@@ -420,11 +420,11 @@ def test_a_wildcard_member_is_found_by_its_reference_but_for_ldap_where_there_is
 
 
 def test_flat_names_are_no_members_of_an_ldap_group(kind: Kind) -> None:
-    expected = [] if kind.name in LDAP_KINDS else ["Managers"]
+    expected = [] if kind.name in {*LDAP_KINDS, "LDIF"} else ["Managers"]
     assert expected == group_names(kind.directory, FlatName(text="Sales"))
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name not in LDAP_KINDS])
+@pytest.mark.parametrize("name", ["memory", "SQLite", "PostgreSQL"])
 def test_the_primary_knows_every_name_that_is_taken(name: str, kinds: Kinds) -> None:
     primary = kinds[name].directory
     assert isinstance(primary, MemoryDirectory | SqlDirectory)
@@ -502,7 +502,7 @@ def test_t50_a_closed_directory_raises_and_never_answers_nobody(kind: Kind) -> N
     raises_unavailable(directory, kind.dn(DAVE_DN))
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name not in {"memory", "SQLite"}])
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in {"memory", "SQLite", "LDIF"}])
 def test_t50_a_directory_whose_server_is_gone_raises_and_answers_again_when_it_is_back(
     name: str, kinds: Kinds
 ) -> None:

@@ -19,6 +19,7 @@ from directory_assistance.dn import DistinguishedName, FlatName, read_ldap_dn
 from directory_assistance.entry import Entry, StoredCertificate
 from directory_assistance.facts import facts_of_candidate, facts_of_entry
 from directory_assistance.filters import Present
+from directory_assistance.stored_certificates import CertificatePeeker
 from tests.support.directories import ALAN, DAVE, DOMAIN, ROOT, STRANGER, deadline
 
 NAMES = read_certificate_names(DAVE.der)
@@ -114,3 +115,8 @@ def test_a_renewed_certificate_meets_an_entry_that_holds_the_old_one_by_its_key(
 
 def test_a_filter_has_no_facts_because_only_the_directory_can_judge_it() -> None:
     assert facts_of_candidate(FilterCandidate(filter=Present(attribute="cn"))) is None
+
+
+def test_the_cheap_reader_of_certificates_gives_the_same_facts() -> None:
+    cheap = facts_of_entry(ENTRY, TEXTS, read_certificate=CertificatePeeker().peek)
+    assert cheap == facts_of_entry(ENTRY, TEXTS)

@@ -227,7 +227,7 @@ TEXT_FIELDS = [
 
 FILTER_FIELDS = [
     filter_field("(cn={subject.cn})", FindBy.COMMON_NAME, "Dave Lawson", "cn"),
-    filter_field("(&(objectClass=person)(mail={san.mail}))", FindBy.MAIL, "dave@airius.com", "mail"),
+    filter_field("(&(cn=*)(mail={san.mail}))", FindBy.MAIL, "dave@airius.com", "mail"),
     filter_field("(|(uid={subject.uid})(uid={subject.serialnumber}))", FindBy.UID, "dlawson", "uid"),
     filter_field("(mail=*{san.mail}*)", FindBy.MAIL, "dave@airius.com", "mail", contained=True),
 ]

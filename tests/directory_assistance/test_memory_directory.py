@@ -29,7 +29,12 @@ ADA = Entry(
     mails=("ada@acme.com",),
     sid="S-1-5-21-1-2-3-4",
 )
-DIRECTORY = MemoryDirectory("Acme", [ADA], attributes={"1": {"employeeNumber": ["A-17"]}})
+ATTRIBUTES = {
+    "employeeNumber": ["A-17"],
+    "userCertificate": [b"\x30\xff".decode("utf-8", "surrogateescape")],
+    "description": ["\ud800"],
+}
+DIRECTORY = MemoryDirectory("Acme", [ADA], attributes={"1": ATTRIBUTES})
 
 
 def ask(wanted: Filter) -> LookUp:
@@ -43,7 +48,13 @@ def sub(attribute: str, initial: str = "", *middle: str, final: str = "") -> Sub
 FILTERS: list[tuple[Filter, bool]] = [
     (Equality(attribute="employeenumber", value="a-17"), True),
     (Equality(attribute="employeeNumber", value=b"A-17"), True),
+    (Equality(attribute="employeeNumber", value=b"a-17"), False),
     (Equality(attribute="employeeNumber", value="A-1"), False),
+    (Equality(attribute="userCertificate;binary", value=b"\x30\xff"), True),
+    (Equality(attribute="userCertificate", value=b"\x30\xff"), True),
+    (Equality(attribute="userCertificate;binary", value=b"\x30\xfe"), False),
+    (Equality(attribute="userCertificate;other", value=b"\x30\xff"), False),
+    (Equality(attribute="description", value=b"\xed\xa0\x80"), False),
     (Equality(attribute="objectClass", value="person"), True),
     (Equality(attribute="displayName", value="ada  b."), True),
     (Equality(attribute="cn", value="Ada"), True),
@@ -96,3 +107,8 @@ def test_a_security_identifier_finds_its_owner() -> None:
 def test_a_mapped_name_finds_its_owner(dn: str, expected: int) -> None:
     found = DIRECTORY.find_entries(SubjectCandidate(dn=read_ldap_dn(dn)), limit=2, deadline=deadline())
     assert len(found.entries) == expected
+
+
+def test_a_filter_that_cannot_be_printed_is_judged_all_the_same() -> None:
+    found = ask(Equality(attribute="no attribute", value="x"))
+    assert (found.asked, found.entries) == ("a filter that cannot be printed", ())

@@ -10,6 +10,7 @@ from cryptography.x509 import SubjectKeyIdentifier
 from sqlalchemy import Engine, create_engine, insert
 
 from directory_assistance.backends.ldap import LdapDirectory, LdapSettings, SimpleBind
+from directory_assistance.backends.ldif import LdifDirectory, LdifSettings
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.dn import (
@@ -67,6 +68,7 @@ __all__ = [
     "fill_sql",
     "ldap_directory",
     "ldap_settings",
+    "ldif_directory",
     "memory_directory",
     "place_in_domain",
     "postgresql_engine",
@@ -406,3 +408,20 @@ def ldap_directory(
         directory = LdapDirectory(DOMAIN, ldap_settings(server, **deviations))
         yield server, directory
         directory.close()
+
+
+# --- LDIF
+
+
+def ldif_directory(folder: Path, content: str | None = None) -> LdifDirectory:
+    """Write the world (or other content) into a file, and open a directory on it."""
+    wildcards = {
+        "objectClass": ["dominoGroup"],
+        "cn": [WILDCARD_GROUP.name],
+        "member": ["*/East/airius.com"],
+    }
+    file = folder / "world.ldif"
+    file.write_text(
+        content or world_ldif((f"cn={WILDCARD_GROUP.name},{SUFFIX}", wildcards)), encoding="utf-8"
+    )
+    return LdifDirectory(DOMAIN, LdifSettings(path=file))

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from directory_assistance.backends.ldap import LdapDirectory, LdapSettings, ServerKind, SimpleBind
+from directory_assistance.backends.ldif import LdifDirectory, LdifSettings
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.candidates import Candidate, FindBy, SubjectCandidate
 from directory_assistance.directory import Directory
@@ -25,6 +26,7 @@ from directory_assistance.sql_engine import open_engine
 from tests.support.directories import (
     DOMAIN,
     fill_sql,
+    ldif_directory,
     memory_directory,
     place_in_domain,
     postgresql_engine,
@@ -138,6 +140,13 @@ def _postgresql(surroundings: Surroundings) -> Iterator[Kind]:
 
 
 @contextmanager
+def _ldif(surroundings: Surroundings) -> Iterator[Kind]:
+    ldif_directory(surroundings.folder).close()
+    settings = LdifSettings(path=surroundings.folder / "world.ldif")
+    yield from _open("LDIF", lambda: LdifDirectory(DOMAIN, settings))
+
+
+@contextmanager
 def _slapd(surroundings: Surroundings) -> Iterator[Kind]:
     with serve(surroundings.folder / "s", world_ldif()) as server:
         yield from _open(
@@ -182,6 +191,7 @@ BUILDERS: Mapping[str, Callable[[Surroundings], AbstractContextManager[Kind]]] =
     "memory": _memory,
     "SQLite": _sqlite,
     "PostgreSQL": _postgresql,
+    "LDIF": _ldif,
     "slapd": _slapd,
     "389-ds": _ds389,
     "Samba AD": _samba,

@@ -19,7 +19,6 @@ Standards: MS-ADTS sections 3.1.1.3.4.3 (capabilities), 3.1.1.3.4.4.3 (the rule 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from directory_assistance.backends.ldap.identifiers import read_sid, sid_octets
 from directory_assistance.backends.ldap.reading import GROUP_ATTRIBUTES, read_group
 from directory_assistance.backends.ldap.session import FoundEntry, SearchAnswer, SearchRequest
 from directory_assistance.backends.ldap.settings import GroupStyle
@@ -32,6 +31,7 @@ from directory_assistance.errors import (
     shorten,
 )
 from directory_assistance.filters import Equality, Extensible, Filter, Or, Present
+from directory_assistance.identifiers import read_sid, sid_octets
 
 __all__ = ["AdPort", "find_told_groups", "missing_capability", "primary_groups"]
 

@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
-from directory_assistance.backends.ldap.identifiers import sid_octets
-from directory_assistance.backends.ldap.identities import (
+from directory_assistance.alternative_identities import (
     issuer_serial_identities,
     key_id_identity,
     public_key_identities,
@@ -58,6 +57,7 @@ from directory_assistance.filters import (
     certificate_exact_assertion,
     is_blank_or_asterisks,
 )
+from directory_assistance.identifiers import sid_octets
 
 __all__ = ["ANY_ENTRY", "EntryQuestion", "FilterQuestion", "NotAsked", "Question", "plan_questions"]
 

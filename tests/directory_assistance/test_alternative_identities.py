@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from directory_assistance.backends.ldap.identities import (
+from directory_assistance.alternative_identities import (
     issuer_serial_identities,
     key_id_identity,
     public_key_identities,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from directory_assistance.backends.ldap.identifiers import read_guid, read_sid, read_uuid, sid_octets
+from directory_assistance.identifiers import read_guid, read_sid, read_uuid, sid_octets
 
 SID = "S-1-5-21-1004336348-1177238915-682003330-512"
 OCTETS = bytes.fromhex("010500000000000515000000dcf4dc3b833d2b46828ba62800020000")
