@@ -1,7 +1,7 @@
 """The contract of `directory_assistance.directory`, the same for every kind of directory.
 
-Each test runs over every kind of `tests/support/kinds.py`: values, SQLite and PostgreSQL files and servers, slapd,
-389-ds and an Active Directory, which hold the same people and groups. What a kind cannot be asked is refused there by
+Each test runs over every kind of `tests/support/kinds.py`: values, SQLite, PostgreSQL, slapd, 389-ds and an Active
+Directory, which hold the same people and groups. What a kind cannot be asked is refused there by
 name (`Kind.not_asked`); what its nature makes impossible stands in `DEVIATIONS` with the reason.
 """
 
