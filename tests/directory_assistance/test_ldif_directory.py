@@ -5,6 +5,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from directory_assistance.candidates import (
     CertificateCandidate,
     FilterCandidate,
     FindBy,
+    IssuerSerialCandidate,
     SidCandidate,
     SubjectCandidate,
     SubjectKeyIdCandidate,
@@ -157,7 +159,7 @@ def test_an_entry_is_read_as_over_ldap(holding: Callable[[str], LdifDirectory]) 
         sid="S-1-5-21-1004336348-1177238915-682003330-512",
         subject_key_ids=(b"\1\2\3",),
         issuer_serials=((read_ldap_dn("o=x"), 1),),
-        expires=datetime(2024, 1, 15, 12, tzinfo=UTC),
+        expires=datetime(2024, 1, 15, tzinfo=UTC),
         unique_id="03020100-0504-0706-0809-0a0b0c0d0e0f",
     )
     names = read_certificate_names(DAVE.der)
@@ -805,8 +807,7 @@ def test_a_closed_directory_watches_no_longer(
     assert watching.told.empty()
 
 
-@pytest.mark.filterwarnings("ignore:Exception in thread ldif-watch")
-def test_a_watch_that_ends_by_itself_is_lost_and_the_questions_look_instead(
+def test_a_watch_that_breaks_is_lost_and_the_questions_look_instead(
     holding: Callable[[str], LdifDirectory], file: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look, looks = LdifSource.look, queue.Queue[Look]()
@@ -821,7 +822,7 @@ def test_a_watch_that_ends_by_itself_is_lost_and_the_questions_look_instead(
     directory = holding(person("Ann"))
     watched = Watching(directory)
     assert watched.wait() == LIVE
-    assert watched.wait() == WatchStatus(state=WatchState.LOST, how="file", problem="the watch ended")
+    assert watched.wait() == WatchStatus(state=WatchState.LOST, how="file", problem="a defect of the watch: a bug")
     replace(file, person("Eve"))
     clock.now += 1
     assert who(directory, "Eve") == 1

@@ -133,13 +133,21 @@ class SambaServer:
         if self._process is not None:
             self._process.start()
             return
-        self._process = self._provision()
-        self._process.start()
-        try:
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._give_up)
+            self._process = self._provision()
+            self._process.start()
             self.change(f"{self._reader_entry()}\n{self._ldif}")
-        except ServerError:
+            on_failure.pop_all()
+
+    def _give_up(self) -> None:
+        """Leave nothing running and no address taken."""
+        if self._process is not None:
             self._process.kill()
-            raise
+            self._process = None
+        if self._reservation is not None:
+            self._reservation.close()
+            self._reservation = None
 
     def stop(self) -> None:
         """End the server and wait for it; nothing happens when it is not running."""

@@ -9,6 +9,7 @@ swaps it, so nothing changes unseen while the state is `LIVE`; how old it may be
 import threading
 
 from directory_assistance.backends.ldif.source import LOOK_SECONDS, LdifSource, Look
+from directory_assistance.errors import shorten
 from directory_assistance.watching import EVERYTHING, OnChange, WatchState, WatchStatus
 
 __all__ = ["LdifWatch"]
@@ -56,9 +57,10 @@ class LdifWatch:
             while not self._stop.is_set():
                 self._take(self._source.look(settled=True))
                 self._stop.wait(LOOK_SECONDS)
-        finally:
-            # Only a bug leads here unless it was closed: then nobody looks any more, and that must be known.
-            self._lose("the watch ended")
+        except Exception as error:  # noqa: BLE001 - see below
+            # The outermost handler of this thread. Nobody looks any more, and that must be known: the questions make
+            # sure again that somebody does.
+            self._lose(f"a defect of the watch: {shorten(str(error))}")
             self.close()
 
     def _take(self, look: Look) -> None:
