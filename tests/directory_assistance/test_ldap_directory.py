@@ -1098,7 +1098,7 @@ def test_the_tls_context_verifies_and_keeps_the_minimum_version(
     server: SlapdServer, tls_files: Path, minimum: str, version: ssl.TLSVersion
 ) -> None:
     tls = LdapTls(ca_file=tls_files / "ca.pem", minimum_version=minimum)
-    context = session_module._make_context(ldap_settings(server, tls=tls))
+    context = session_module.make_context(ldap_settings(server, tls=tls))
     assert (context.verify_mode, context.check_hostname, context.minimum_version) == (
         ssl.CERT_REQUIRED,
         True,

@@ -45,6 +45,7 @@ __all__ = [
     "LdapSession",
     "SearchAnswer",
     "SearchRequest",
+    "make_context",
     "open_session",
 ]
 
@@ -331,7 +332,7 @@ def _send_at_once(plain: socket.socket) -> None:
 def _make_connection(domain: str, host: LdapHost, settings: LdapSettings, seconds: float) -> ldap3.Connection:
     tls = None
     if host.transport in {Transport.TLS, Transport.START_TLS}:
-        tls = _VerifyingTls(_make_context(settings), host, seconds)
+        tls = _VerifyingTls(make_context(settings), host, seconds)
     server = ldap3.Server(
         host=host.uri if host.transport is Transport.SOCKET else host.host,
         port=host.port or None,
@@ -379,7 +380,13 @@ def _make_connection(domain: str, host: LdapHost, settings: LdapSettings, second
     )
 
 
-def _make_context(settings: LdapSettings) -> ssl.SSLContext:
+def make_context(settings: LdapSettings) -> ssl.SSLContext:
+    """Return what a connection is verified with, the client certificate of an external bind included.
+
+    Raises:
+        OSError: a file cannot be read, or holds something else.
+
+    """
     tls = settings.tls
     context = ssl.create_default_context(
         ssl.Purpose.SERVER_AUTH,
