@@ -26,6 +26,7 @@ from authsvc.decision.verdict import Verdict
 from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord
 from authsvc.operations.decider import Decider
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
+from authsvc.operations.verifying import DirectoryVerifier
 from authsvc.settings import Settings, UnknownCertificate
 from authsvc.store.bootstrap import note_manager_used, verify_token
 from authsvc.store.databases import SqlDatabases
@@ -117,7 +118,7 @@ class Service:
     """Everything that decides, open. Made by `open`; `close` releases it.
 
     `decider` answers requests, `settings` is the configuration it was made of, `version` names it in every
-    answer. `audit` is None where nothing is served.
+    answer. `audit` is None where nothing is served. `verifier` looks at single directories.
 
     INVARIANT: nobody is answered from the cache unless the stores' generations were read less than
     `_LONGEST_SILENCE_SECONDS` ago: a store that fails, or that hangs, makes the epoch unknown.
@@ -146,6 +147,14 @@ class Service:
         self._trust = trust
         self._databases = SqlDatabases(engines[0])
         self._generations = tuple(map(GenerationReader, engines))
+        self.verifier = DirectoryVerifier(
+            settings.directory_assistance,
+            assistance,
+            trust=lambda: trust.current.store,
+            front_ends=(API_NAME, *self.policies),
+            now=now,
+            monotonic=monotonic,
+        )
         self._policy = Policy(
             deny_access=settings.deny_access,
             full_access_administrators=settings.full_access_administrators,
@@ -289,11 +298,17 @@ class Service:
                 problems.append(f"the built-in database `{DIRECTORY_DATABASE}` is missing")
         except StoreFault as fault:
             problems.append(str(fault))
-        for domain, problem in self._check_directories():
-            (problems if isinstance(domain, PrimaryDomain) else warnings).append(problem)
+        for domain, problem in self.check_directories():
+            if problem:
+                (problems if isinstance(domain, PrimaryDomain) else warnings).append(problem)
         if self.audit is None or self.audit.problem:
             problems.append(f"audit: {'no file is open' if self.audit is None else self.audit.problem}")
         return Readiness(problems=tuple(problems), warnings=tuple(warnings))
+
+    @property
+    def domains(self) -> tuple[AnyDomain, ...]:
+        """The primary, then the others as configured, disabled ones too."""
+        return self._assistance.every_domain
 
     @property
     def authorities(self) -> tuple[bytes, ...]:
@@ -314,8 +329,13 @@ class Service:
                     "insecure_option", extra={"option": "insecure_accept_expired", "front_end": name}
                 )
 
-    def _check_directories(self) -> list[tuple[AnyDomain, str]]:
-        """Ask every enabled directory at once, so that one that hangs takes no other's time; return the problems."""
+    def check_directories(self) -> list[tuple[AnyDomain, str]]:
+        """Ask every enabled directory at once, so that one that hangs takes no other's time. Blocking, two seconds.
+
+        Returns:
+            Each with its problem, empty where it answers.
+
+        """
         domains = [
             domain
             for domain in self._assistance.every_domain
@@ -332,7 +352,7 @@ class Service:
 
         with ThreadPoolExecutor(max_workers=len(domains), thread_name_prefix="health") as threads:
             problems = threads.map(check, domains)
-            return [(domain, problem) for domain, problem in zip(domains, problems, strict=True) if problem]
+            return list(zip(domains, problems, strict=True))
 
     def _snapshot(self, trust: TrustSnapshot) -> Snapshot:
         return Snapshot(
