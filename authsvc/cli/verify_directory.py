@@ -133,11 +133,13 @@ def _print_folded(label: Text, text: str, end: str) -> None:
 
 def _print_summary(verified: list[Verification]) -> None:
     results = [check.result for each in verified for check in each.checks]
-    told = Text(counted(len(verified), "directory", "directories")).append(": ")
-    parts = [
-        (f"{results.count(result)} {result.value}", _COLOURS[result] if results.count(result) else "")
-        for result in CheckResult
-    ]
-    for position, (words, style) in enumerate(parts):
-        told.append(", " if position else "").append(words, style)
+    told = Text(counted(len(verified), "directory", "directories"))
+    for result in CheckResult:
+        number = results.count(result)
+        word = (
+            counted(number, "warning", "warnings") if result is CheckResult.WARNING else f"{number} {result}"
+        )
+        told.append(": " if result is CheckResult.OK else ", ").append(
+            word, _COLOURS[result] if number else ""
+        )
     console.print(told)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import assert_never
 
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from directory_assistance.backends.ldap.settings import LdapSettings
@@ -78,16 +78,14 @@ def verify_kind(  # noqa: PLR0913 - what it depends on is passed in
 
 
 def _verify_reachable(recorder: CheckRecorder, domain: AnyDomain, subject: str, deadline: float) -> bool:
-    """Ask the cheapest question: what a kind has that nobody wrote more for."""
+    """Ask the cheapest question that shows a directory answers: every kind has that."""
     recorder.begin()
     try:
         domain.directory.check(deadline=deadline)
     except DirectoryFault as fault:
-        recorder.fail(
-            "connect", subject, fault.problem, advice="`url`, and whether the database is there and runs"
-        )
+        recorder.fail("answers", subject, fault.problem, advice="what is said here: decisions are undecided")
         return False
-    recorder.ok("connect", subject, "it answers")
+    recorder.ok("answers", subject, "it answers")
     return True
 
 
@@ -98,23 +96,39 @@ def _verify_sql(
     schema_problem: Callable[[SqlSettings], str],
     deadline: float,
 ) -> bool:
-    if not _verify_reachable(recorder, domain, settings.shown, deadline):
-        return False
-    problem = schema_problem(settings)
-    if problem:
-        advice = (
-            "`authsvc apply` or `authsvc serve` migrates an older schema; a newer one needs a newer authsvc"
-        )
-        recorder.fail("schema", settings.shown, problem, advice=advice)
+    """Connect, hold the schema against that of this version, ask what every kind is asked, count."""
+    engine = open_engine(settings.url)
+    try:
+        if not _verify_connect(recorder, engine, settings):
+            return False
+        problem = schema_problem(settings)
+        if problem:
+            advice = "`authsvc apply` or `authsvc serve` makes or migrates a schema; a newer one needs a newer authsvc"
+            recorder.fail("schema", settings.shown, problem, advice=advice)
+            return True
+        recorder.ok("schema", settings.shown, "that of this version")
+        if _verify_reachable(recorder, domain, settings.shown, deadline):
+            _verify_counts(recorder, engine, settings)
         return True
-    recorder.ok("schema", settings.shown, "that of this version")
-    _verify_counts(recorder, settings)
+    finally:
+        engine.dispose()
+
+
+def _verify_connect(recorder: CheckRecorder, engine: Engine, settings: SqlSettings) -> bool:
+    recorder.begin()
+    try:
+        with engine.connect():
+            pass
+    except SQLAlchemyError as error:
+        advice = "`url`, whether the database is there and runs, and whether our user may open it"
+        recorder.fail("connect", settings.shown, _said(error), advice=advice)
+        return False
+    recorder.ok("connect", settings.shown, "connected")
     return True
 
 
-def _verify_counts(recorder: CheckRecorder, settings: SqlSettings) -> None:
+def _verify_counts(recorder: CheckRecorder, engine: Engine, settings: SqlSettings) -> None:
     recorder.begin()
-    engine = open_engine(settings.url)
     try:
         with engine.connect() as connection:
             counts = [
@@ -122,14 +136,17 @@ def _verify_counts(recorder: CheckRecorder, settings: SqlSettings) -> None:
                 for table in (people, certificates, groups)
             ]
     except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
         advice = "whether the database is overloaded or being restored"
-        recorder.fail("entries", settings.shown, shorten(" ".join(str(cause).split())), advice=advice)
+        recorder.fail("entries", settings.shown, _said(error), advice=advice)
         return
-    finally:
-        engine.dispose()
     found = f"{counts[0]} people, {counts[1]} certificates, {counts[2]} groups"
     if counts[0]:
         recorder.ok("entries", settings.shown, found)
     else:
         recorder.warn("entries", settings.shown, found, advice="`authsvc apply` a document with people")
+
+
+def _said(error: SQLAlchemyError) -> str:
+    """Say what the driver says: SQLAlchemy's words repeat the statement."""
+    cause = getattr(error, "orig", None) or error
+    return shorten(" ".join(str(cause).split()))
