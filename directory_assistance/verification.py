@@ -150,7 +150,7 @@ def verify_sample(recorder: CheckRecorder, domain: AnyDomain, sample: Sample, *,
 
     1. Each way of the match plan: the question as asked, how many entries, how many bound.
     2. The owner: exactly one entry is bound.
-    3. Of the owner, else of the first entry found: trusted rule, state of the account, groups.
+    3. Of the owner, else of the first entry found: trusted rule, state (disabled or not), groups.
 
     Args:
         recorder: where each check goes.
@@ -163,7 +163,7 @@ def verify_sample(recorder: CheckRecorder, domain: AnyDomain, sample: Sample, *,
     entry = _verify_owner(recorder, domain, sample, found)  # step 2
     if entry is not None:  # step 3
         name = _verify_names(recorder, domain, entry)
-        _verify_account(recorder, entry)
+        _verify_state(recorder, entry)
         _verify_groups(recorder, domain, entry, name, deadline)
 
 
@@ -331,14 +331,14 @@ def _verify_name(recorder: CheckRecorder, domain: AnyDomain, name: Name) -> None
     )
 
 
-def _verify_account(recorder: CheckRecorder, entry: Entry) -> None:
+def _verify_state(recorder: CheckRecorder, entry: Entry) -> None:
     name = _printed(entry.names[0])
     if entry.disabled:
         recorder.fail(
-            "account", name, "disabled or locked (`entry_disabled`)", advice="another `sample`, or unlock it"
+            "state", name, "disabled or locked (`entry_disabled`)", advice="another `sample`, or unlock it"
         )
     else:
-        recorder.ok("account", name, "neither disabled nor locked, as far as we may read")
+        recorder.ok("state", name, "neither disabled nor locked, as far as we may read")
 
 
 def _verify_groups(

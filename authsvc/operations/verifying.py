@@ -22,20 +22,20 @@ from authsvc.presented.body import read_certificate_file
 from authsvc.presented.presentation import PresentedCertificate
 from authsvc.store.errors import SchemaRefused, StoreUnavailable
 from authsvc.store.migrate import require_schema
-from authsvc.store.schema import open_engine
 from authsvc.trust.anchors import TrustStore
 from authsvc.trust.path import PathRefusal, verify_path
 from directory_assistance.backends.verifying import kind_of, verify_kind
 from directory_assistance.certificate_names import read_certificate_names
 from directory_assistance.dn import prepare, render_ldap
 from directory_assistance.domains import AnyDomain, DirectoryAssistance, PrimaryDomain
-from directory_assistance.errors import CertificateSyntaxError, ConfigurationError, shorten
+from directory_assistance.errors import CertificateSyntaxError, shorten
 from directory_assistance.settings import (
     DirectoryAssistanceSettings,
     DomainSettings,
     PrimarySettings,
     SqlSettings,
 )
+from directory_assistance.sql_engine import open_engine
 from directory_assistance.verification import CheckRecorder, Sample, Verification, verify_sample
 
 __all__ = ["LONGEST_VERIFICATION", "MOST_VERIFICATIONS", "DirectoryVerifier", "VerifierBusy"]
@@ -221,10 +221,7 @@ class DirectoryVerifier:
 
 def _schema_problem(settings: SqlSettings) -> str:
     """Return what is wrong with the schema of an sql directory, empty for nothing."""
-    try:
-        engine = open_engine(settings.url)
-    except ConfigurationError as error:
-        return shorten(str(error))
+    engine = open_engine(settings.url)  # that of readers: looking makes no file and no table
     try:
         require_schema(engine)
     except (SchemaRefused, StoreUnavailable) as error:

@@ -115,7 +115,7 @@ Renovations (sql)
   ok       find_by     common_name: the common name in one of the names is `Dave Lawson`: 1 entry, 1 bound by certificate  N ms
   ok       owner       Dave Lawson/Renovations: found by certificate, bound by certificate  N ms
   ok       rule        Dave Lawson/Renovations: the primary directory needs no rule  N ms
-  ok       account     Dave Lawson/Renovations: neither disabled nor locked, as far as we may read  N ms
+  ok       state       Dave Lawson/Renovations: neither disabled nor locked, as far as we may read  N ms
   ok       groups      Dave Lawson/Renovations: none  N ms
 
 Airius (ldap)
@@ -131,7 +131,7 @@ Airius (ldap)
   ok       find_by     certificate: `(userCertificate=\\7b serialNumber N, issuer rdnSequence:"CN=Renovations Issuing CA,O=Renovations" \\7d)`: 1 entry, 1 bound by certificate  N ms
   ok       owner       Lea Ldap/airius.com: found by certificate, bound by certificate  N ms
   ok       rule        Lea Ldap/airius.com: covered by `O=airius.com`  N ms
-  ok       account     Lea Ldap/airius.com: neither disabled nor locked, as far as we may read  N ms
+  ok       state       Lea Ldap/airius.com: neither disabled nor locked, as far as we may read  N ms
   ok       groups      Lea Ldap/airius.com: `Engineers`  N ms
 
 2 directories: 24 ok, 0 warnings, 0 failed, 2 skipped

@@ -152,7 +152,7 @@ def test_a_correct_directory_has_nothing_but_ok(server: SlapdServer, files: Path
         (name, "ok")
         for name in (
             *("connect", "tls", "bind", "root_dse", "base", "attributes", "indexes"),
-            *("find_by", "find_by", "owner", "rule", "account", "groups"),
+            *("find_by", "find_by", "owner", "rule", "state", "groups"),
         )
     ]
     told = {check.name: check for check in checks}
@@ -620,7 +620,7 @@ def test_a_disabled_owner_fails(tmp_path: Path) -> None:
         dn = "cn=Dave Lawson,ou=East,o=airius.com"
         change(running, f"dn: {dn}\nchangetype: modify\nadd: nsAccountLock\nnsAccountLock: TRUE\n")
         _connected, checks = checks_of(ldap_settings(running), sample=DAVE)
-    assert only(checks, "account").result is FAILED
+    assert only(checks, "state").result is FAILED
 
 
 def test_a_way_without_a_fact_and_a_way_that_cannot_be_asked_are_skipped(server: SlapdServer) -> None:
