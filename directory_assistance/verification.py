@@ -9,11 +9,12 @@ Invariants:
 
 * A check never raises a `DirectoryFault`: that a directory does not answer is what is to be found out.
 * Every check that is not `ok` says what to change, and none repeats a password or a whole certificate.
+* A look-up that is not answered is never told as one that finds nobody.
 * Nothing is decided here. The entry found goes through the same functions as in a search; a `Match` is made
   by `search.py` alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,7 +28,7 @@ from directory_assistance.errors import DirectoryFault, NameSyntaxError, shorten
 from directory_assistance.groups import expand_groups, is_usable_group_name, references_of
 from directory_assistance.naming import most_specific_match, render_rule
 
-__all__ = ["Check", "CheckRecorder", "CheckResult", "Sample", "Verification", "verify_sample"]
+__all__ = ["Check", "CheckRecorder", "CheckResult", "Reached", "Sample", "Verification", "verify_sample"]
 
 _UNIQUE_LIMIT = 2
 """Entries asked for where the fact is unique, as in a search."""
@@ -86,6 +87,14 @@ class Sample:
 
     names: CertificateNames
     anchor_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """How far one got: whether anything listens there, and whether questions can be put to it."""
+
+    connected: bool
+    answers: bool
 
 
 class CheckRecorder:
@@ -159,8 +168,8 @@ def verify_sample(recorder: CheckRecorder, domain: AnyDomain, sample: Sample, *,
         deadline: monotonic seconds.
 
     """
-    found = _verify_ways(recorder, domain, sample, deadline)  # step 1
-    entry = _verify_owner(recorder, domain, sample, found)  # step 2
+    found, complete = _verify_ways(recorder, domain, sample, deadline)  # step 1
+    entry = _verify_owner(recorder, domain, sample, found, complete=complete)  # step 2
     if entry is not None:  # step 3
         name = _verify_names(recorder, domain, entry)
         _verify_state(recorder, entry)
@@ -178,21 +187,26 @@ class _FoundEntry:
 
 def _verify_ways(
     recorder: CheckRecorder, domain: AnyDomain, sample: Sample, deadline: float
-) -> list[_FoundEntry]:
+) -> tuple[list[_FoundEntry], bool]:
+    """Return the entries found, and whether every way was answered in full."""
     plan = plan_candidates(domain.plan, sample.names)
     for find_by, why in plan.skipped:
         recorder.skip(
             "find_by", find_by, f"not asked: {why}", advice="a sample that has it, if the others have"
         )
     found: list[_FoundEntry] = []
+    complete = True
     for candidate in plan.candidates:
-        found.extend(_verify_way(recorder, domain, sample, candidate, deadline))
-    return found
+        entries = _verify_way(recorder, domain, sample, candidate, deadline)
+        complete = complete and entries is not None
+        found.extend(entries or ())
+    return found, complete
 
 
 def _verify_way(
     recorder: CheckRecorder, domain: AnyDomain, sample: Sample, candidate: Candidate, deadline: float
-) -> Iterator[_FoundEntry]:
+) -> list[_FoundEntry] | None:
+    """Return the entries that a way finds, None where it is not answered in full."""
     find_by, plan = candidate.find_by, domain.plan
     limit = _UNIQUE_LIMIT if find_by.unique else domain.size_limit
     recorder.begin()
@@ -202,7 +216,7 @@ def _verify_way(
         recorder.fail(
             "find_by", find_by, fault.problem, advice="see the checks before; decisions are undecided"
         )
-        return
+        return None
     if not answer.supported:
         recorder.skip(
             "find_by",
@@ -210,7 +224,7 @@ def _verify_way(
             f"this kind of directory cannot be asked so: {answer.asked}",
             advice=f"take `{find_by}` out of `find_by`, or name the right `server`",
         )
-        return
+        return []
     asked = shorten(answer.asked)
     if answer.exceeded:
         recorder.fail(
@@ -219,7 +233,7 @@ def _verify_way(
             f"{asked}: more than {limit} entries, so the certificate is `ambiguous`",
             advice="a way that finds fewer, or a larger `size_limit`",
         )
-        return
+        return None
     bound = [entry for entry in answer.entries if binds(plan, entry, sample.names, sample.anchor_id)]
     told = f"{asked}: {_counted(len(answer.entries))}, {len(bound)} bound by {plan.bind_by}"
     if len(bound) > 1:
@@ -238,8 +252,7 @@ def _verify_way(
             told,
             advice=f"look for the entry with this question, or do without `{find_by}`",
         )
-    for entry in answer.entries:
-        yield _FoundEntry(entry=entry, find_by=find_by, bound=entry in bound)
+    return [_FoundEntry(entry=entry, find_by=find_by, bound=entry in bound) for entry in answer.entries]
 
 
 def _binding_advice(domain: AnyDomain, entry: Entry) -> str:
@@ -249,7 +262,12 @@ def _binding_advice(domain: AnyDomain, entry: Entry) -> str:
 
 
 def _verify_owner(
-    recorder: CheckRecorder, domain: AnyDomain, sample: Sample, found: list[_FoundEntry]
+    recorder: CheckRecorder,
+    domain: AnyDomain,
+    sample: Sample,
+    found: list[_FoundEntry],
+    *,
+    complete: bool,
 ) -> Entry | None:
     """Tell whose the sample is; return the entry to look at further, the owner if there is one."""
     owners = {each.entry.key: each for each in reversed(found) if each.bound}
@@ -267,6 +285,9 @@ def _verify_owner(
             f"several entries are bound to it: {named}",
             advice="remove the certificate from every entry but one",
         )
+    elif not complete:
+        advice = "what is wrong with the ways above"
+        recorder.skip("owner", "sample", "not known: not every way was answered", advice=advice)
     elif first is not None:
         why = why_not_bound(domain.plan, first, sample.anchor_id)
         recorder.fail(

@@ -140,7 +140,7 @@ class DirectoryVerifier:
             recorder.skip(
                 "domain", domain.domain, found, advice="`enabled: true`, a rule with `trusted: true`"
             )
-        connected = verify_kind(
+        reached = verify_kind(
             recorder,
             domain,
             settings.directory,
@@ -148,9 +148,9 @@ class DirectoryVerifier:
             now=self._now(),
             deadline=deadline,
         )  # 1
-        if not connected:
+        if not reached.answers:
             advice = "see the checks before"
-            recorder.skip("sample", domain.domain, "not asked for: there is no connection", advice=advice)
+            recorder.skip("sample", domain.domain, "not asked for: nothing can be asked here", advice=advice)
         else:
             sample = self._read_sample(recorder, domain, settings.sample)  # 2
             if sample is not None:
@@ -159,7 +159,7 @@ class DirectoryVerifier:
             domain=domain.domain,
             kind=kind_of(settings.directory),
             checks=recorder.checks,
-            connected=connected,
+            connected=reached.connected,
         )
 
     def _read_sample(self, recorder: CheckRecorder, domain: AnyDomain, file: Path | None) -> Sample | None:

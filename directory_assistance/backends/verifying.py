@@ -18,7 +18,7 @@ from directory_assistance.domains import AnyDomain, GroupAuthorization, PrimaryD
 from directory_assistance.errors import DirectoryFault, shorten
 from directory_assistance.sql_engine import SqlSettings, open_engine
 from directory_assistance.sql_tables import certificates, groups, people
-from directory_assistance.verification import CheckRecorder
+from directory_assistance.verification import CheckRecorder, Reached
 
 __all__ = ["kind_of", "verify_kind"]
 
@@ -42,7 +42,7 @@ def verify_kind(  # noqa: PLR0913 - what it depends on is passed in
     schema_problem: Callable[[SqlSettings], str],
     now: datetime,
     deadline: float,
-) -> bool:
+) -> Reached:
     """Look at the connection to a directory, and at what it is.
 
     Args:
@@ -54,7 +54,7 @@ def verify_kind(  # noqa: PLR0913 - what it depends on is passed in
         deadline: monotonic seconds.
 
     Returns:
-        Whether it could be connected to.
+        Whether it could be connected to, and asked.
 
     """
     match settings:
@@ -95,21 +95,22 @@ def _verify_sql(
     settings: SqlSettings,
     schema_problem: Callable[[SqlSettings], str],
     deadline: float,
-) -> bool:
+) -> Reached:
     """Connect, hold the schema against that of this version, ask what every kind is asked, count."""
     engine = open_engine(settings.url)
     try:
         if not _verify_connect(recorder, engine, settings):
-            return False
+            return Reached(connected=False, answers=False)
         problem = schema_problem(settings)
         if problem:
             advice = "`authsvc apply` or `authsvc serve` makes or migrates a schema; a newer one needs a newer authsvc"
             recorder.fail("schema", settings.shown, problem, advice=advice)
-            return True
+            return Reached(connected=True, answers=False)
         recorder.ok("schema", settings.shown, "that of this version")
-        if _verify_reachable(recorder, domain, settings.shown, deadline):
+        answers = _verify_reachable(recorder, domain, settings.shown, deadline)
+        if answers:
             _verify_counts(recorder, engine, settings)
-        return True
+        return Reached(connected=True, answers=answers)
     finally:
         engine.dispose()
 

@@ -634,7 +634,17 @@ def test_an_unknown_command_and_an_unknown_option_are_mistakes_of_usage() -> Non
 
 def test_every_command_of_the_contract_is_there() -> None:
     assert command_names() == {
-        *("apply", "check-config", "demo", "explain", "export", "init", "openapi", "serve", "verify-directory"),
+        *(
+            "apply",
+            "check-config",
+            "demo",
+            "explain",
+            "export",
+            "init",
+            "openapi",
+            "serve",
+            "verify-directory",
+        ),
     }
 
 

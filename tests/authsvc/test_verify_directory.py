@@ -16,7 +16,7 @@ from authsvc.operations.service import Service
 from authsvc.operations.verifying import MOST_VERIFICATIONS, DirectoryVerifier
 from authsvc.web.serving import _InForce
 from directory_assistance.backends.verifying import verify_kind
-from directory_assistance.verification import Verification
+from directory_assistance.verification import Reached, Verification
 from tests.support.api import EDGE, Call, Reply, by, reply_to, send_call
 from tests.support.command_line import document_of, run_authsvc
 from tests.support.service import Place, lay_place, serving_service, world
@@ -144,7 +144,7 @@ Airius (ldap)
            change      the port in `hosts` (ldap 389, ldaps 636), whether the server runs, and firewalls
   skipped  base        ldap://127.0.0.1:1: not asked: there is no session
            change      see the checks of this host before
-  skipped  sample      Airius: not asked for: there is no connection
+  skipped  sample      Airius: not asked for: nothing can be asked here
            change      see the checks before
 
 1 directory: 0 ok, 0 warnings, 1 failed, 2 skipped
@@ -452,7 +452,7 @@ def test_t75_a_third_verification_at_a_time_is_overloaded(api: Api, monkeypatch:
     """Two are held inside; the third is refused at once; when they have ended, a fourth is answered."""
     inside, go_on = threading.Semaphore(0), threading.Event()
 
-    def hold(*arguments: object, **options: object) -> bool:
+    def hold(*arguments: object, **options: object) -> Reached:
         inside.release()
         assert go_on.wait(30)
         return verify_kind(*arguments, **options)  # type: ignore[arg-type]  # handed on as they are
@@ -475,7 +475,7 @@ def test_t75_a_third_verification_at_a_time_is_overloaded(api: Api, monkeypatch:
 
 
 def test_t75_a_verification_that_raises_frees_its_place(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_arguments: object, **_options: object) -> bool:
+    def broken(*_arguments: object, **_options: object) -> Reached:
         raise AssertionError("a bug")
 
     verifier = api.service.verifier

@@ -121,7 +121,7 @@ def checks_of(
             group_authorization=GroupAuthorization.OWN,
         )
         opened = replace(opened, **domain)  # type: ignore[arg-type]  # deviations
-        connected = verify_kind(
+        reached = verify_kind(
             recorder, opened, settings, schema_problem=lambda _sql: "", now=now, deadline=deadline
         )
         if sample is not None:
@@ -130,7 +130,7 @@ def checks_of(
     for check in recorder.checks:
         assert bool(check.advice) is (check.result is not OK)
         assert "\n" not in check.found + check.advice
-    return connected, recorder.checks
+    return reached.connected, recorder.checks
 
 
 def results(checks: Sequence[Check]) -> list[tuple[str, str]]:
@@ -555,6 +555,7 @@ def test_t75_a_verification_ends_at_its_deadline(server: SlapdServer) -> None:
     assert "no time left" in told.get("bind", "no time left")
     assert told["find_by"].startswith("no time left")
     assert {check.result for check in checks if check.name != "connect"} <= {FAILED, SKIPPED}
+    assert only(checks, "owner").found == "not known: not every way was answered"
 
 
 # --- the sample
@@ -565,6 +566,18 @@ def test_a_sample_that_is_not_there_fails(server: SlapdServer) -> None:
     check = only(checks, "owner")
     assert (check.result, check.found) == (FAILED, "no way finds an entry (`no_entry`)")
     assert {each.result for each in checks if each.name == "find_by"} == {WARNING}
+
+
+def test_a_look_up_that_is_not_answered_is_never_told_as_nobody(tmp_path: Path) -> None:
+    with serve(tmp_path / "s", world_ldif()) as running:
+        settings = ldap_settings(running)
+        recorder = CheckRecorder(time.monotonic)
+        with closing(LdapDirectory(DOMAIN, settings)) as directory:
+            domain = SecondaryDomain(domain=DOMAIN, directory=directory, plan=PLAN, rules=RULES)
+            running.kill()
+            sample = Sample(names=read_certificate_names(STRANGER.der), anchor_id="corp")
+            verify_sample(recorder, domain, sample, deadline=time.monotonic() + 10)
+    assert results(recorder.checks) == [("find_by", "failed"), ("find_by", "failed"), ("owner", "skipped")]
 
 
 def test_a_sample_that_is_found_but_not_bound_fails(server: SlapdServer) -> None:

@@ -52,7 +52,7 @@ from directory_assistance.dn import read_ldap_dn, render_ldap
 from directory_assistance.errors import DirectoryFault, shorten
 from directory_assistance.filter_templates import template_attributes
 from directory_assistance.filters import Equality, Filter, Or, render_filter
-from directory_assistance.verification import CheckRecorder
+from directory_assistance.verification import CheckRecorder, Reached
 
 __all__ = ["SLOW_LOOK_UP_MILLISECONDS", "verify_ldap"]
 
@@ -125,7 +125,7 @@ def verify_ldap(  # noqa: PLR0913 - what it depends on is passed in
     with_groups: bool,
     now: datetime,
     deadline: float,
-) -> bool:
+) -> Reached:
     """Look at every host of a directory.
 
     Args:
@@ -138,25 +138,26 @@ def verify_ldap(  # noqa: PLR0913 - what it depends on is passed in
         deadline: monotonic seconds.
 
     Returns:
-        Whether any host could be connected to.
+        Whether any host could be connected to, and whether any let us in.
 
     """
     looks = _attributes_asked(settings, plan, with_groups=with_groups)
-    connected = False
+    connected = answers = False
     for uri in settings.hosts:
         host = read_ldap_uri(uri)
         listens, usable = verify_transport(recorder, host, settings, now=now, deadline=deadline)
         connected = connected or listens
         session = _verify_bind(recorder, domain, host, settings, deadline) if usable else None
         if session is None:
-            why = "there is no session"
-            recorder.skip("base", uri, f"not asked: {why}", advice="see the checks of this host before")
+            advice = "see the checks of this host before"
+            recorder.skip("base", uri, "not asked: there is no session", advice=advice)
             continue
+        answers = True
         try:
             _HostVerifier(recorder, session, uri, settings, looks, deadline).run(plan)
         finally:
             session.close()
-    return connected
+    return Reached(connected=connected, answers=answers)
 
 
 def _verify_bind(
