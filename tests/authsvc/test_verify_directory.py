@@ -350,6 +350,16 @@ def test_a_call_that_finds_failures_is_answered_200(tmp_path: Path, server: Slap
     assert (reply.status, reply.document["result"]) == (200, "failed")
 
 
+@pytest.mark.parametrize("name", ["Acme West", "Acme/West", "acme west"])
+def test_a_domain_is_named_in_the_path_whatever_its_name_holds(
+    tmp_path: Path, server: SlapdServer, name: str
+) -> None:
+    place = lay(tmp_path, server, domain="Acme/West" if "/" in name else "Acme West")
+    with serving_service(place) as service:
+        reply = Api(place, service).send(verify(name))
+    assert (reply.status, reply.document["domain"].casefold()) == (200, name.casefold())
+
+
 def test_a_directory_that_is_not_there_is_404(api: Api) -> None:
     reply = api.send(verify("Nowhere"))
     assert (reply.status, reply.document["detail"]) == (

@@ -3,6 +3,7 @@
 No check says `ok` here that does not have a neighbour which fails by one change.
 """
 
+import re
 import socket
 import threading
 import time
@@ -532,6 +533,15 @@ def test_a_look_up_that_takes_longer_than_the_threshold_is_probably_not_indexed(
     check = only(checks, "indexes")
     assert check.result is WARNING
     assert check.found.startswith("probably not indexed for equality: `userCertificate` ")
+    assert re.findall(r"`(\w+)` [\d.]+ ms", check.found) == ["userCertificate", "cn", "member"]
+
+
+def test_what_a_template_compares_is_timed_by_attribute(server: SlapdServer) -> None:
+    template = read_filter_template("(|(uid={subject.cn})(mail={san.mail}))")
+    plan = MatchPlan(ways=(FindWay(find_by=FindBy.FILTER, template=template),))
+    _connected, checks = checks_of(ldap_settings(server), plan=plan)
+    told = only(checks, "indexes").found
+    assert re.findall(r"`(\w+)` [\d.]+ ms", told) == ["mail", "uid", "member"]
 
 
 def test_a_server_that_hangs_ends_the_checks_of_its_host(tmp_path: Path) -> None:

@@ -463,9 +463,15 @@ class _HostVerifier:
             )
 
     def _timed_filters(self, plan: MatchPlan) -> list[tuple[Filter, str]]:
-        """Return what is timed: each way's filter, then members and the name attribute by a name of nobody."""
+        """Return what is timed, by attribute.
+
+        Each way's filter; of a template each attribute by itself; members and the name attribute by a name of nobody.
+        """
         timed: dict[str, Filter] = {}
         for way in plan.ways:
+            if way.template is not None:
+                for name in sorted(template_attributes(way.template)):
+                    timed.setdefault(name, Equality(attribute=name, value=_NOBODY))
             for filter_ in _filters_of_way(way, self._settings):
                 names = _attributes_in(filter_)
                 timed.setdefault(names[0].partition(";")[0] if names else way.find_by, filter_)
