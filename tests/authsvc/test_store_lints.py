@@ -108,6 +108,12 @@ ACME = (
             [],
             id="a plain name may be another domain's group",
         ),
+        pytest.param(
+            entry("Any"),
+            ACME % ", enabled: false, group_authorization: true, plain_group_names: true",
+            ["`Any`: the primary directory has no such group"],
+            id="a plain name is not that of a domain that is not enabled",
+        ),
     ],
 )
 def test_an_acl_entry_for_a_group_that_nobody_is_in_is_a_warning(

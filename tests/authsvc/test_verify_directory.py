@@ -207,6 +207,16 @@ def test_a_directory_that_cannot_be_connected_to_is_exit_code_3(tmp_path: Path, 
     assert (result.exit_code, steady(result.stdout, server, place.folder)) == (3, UNREACHABLE)
 
 
+def test_where_nobody_lets_us_in_the_sample_is_not_asked_for(tmp_path: Path, server: SlapdServer) -> None:
+    """A refused bind is a failure, and no reason to say that nobody holds the certificate."""
+    place = lay(tmp_path, server)
+    place.write("airius.password", "another").chmod(0o600)
+    result = run_authsvc("verify-directory", "Airius", config=place.file)
+    assert result.exit_code == 1
+    assert "  skipped  sample      Airius: not asked for: nothing can be asked here\n" in result.stdout
+    assert "no_entry" not in result.stdout
+
+
 def test_one_directory_of_several_that_cannot_be_connected_to_is_exit_code_1(
     tmp_path: Path, server: SlapdServer
 ) -> None:

@@ -108,3 +108,9 @@ def test_any_two_domains_are_looked_at_without_an_exception(
 )
 def test_a_domain_alone_is_no_reason_for_a_warning(rule: NamingRule) -> None:
     assert warnings_of(placed(0, "One", rule)) == []
+
+
+def test_the_outage_of_a_domain_that_is_never_asked_concerns_nobody() -> None:
+    rule = SixPartRule(parts=("*", "*", "*", "*", "Acme", "*"))
+    assert warnings_of(placed(0, "One", rule), ambiguity=Ambiguity.STRICT) == []
+    assert len(warnings_of(placed(0, "One", trusted(rule)), ambiguity=Ambiguity.STRICT)) == 1

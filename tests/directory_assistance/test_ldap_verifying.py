@@ -254,6 +254,12 @@ def test_a_second_host_is_looked_at_whatever_the_first_is(server: SlapdServer) -
     ]
 
 
+def test_a_directory_is_connected_to_if_any_of_its_hosts_is(server: SlapdServer) -> None:
+    for hosts in ((server.url, "ldap://127.0.0.1:1"), ("ldap://127.0.0.1:1", server.url)):
+        connected, _checks = checks_of(ldap_settings(server, hosts=hosts))
+        assert connected
+
+
 # --- TLS
 
 
@@ -625,6 +631,9 @@ def test_a_sample_of_two_people_fails(tmp_path: Path) -> None:
     }
     with serve(tmp_path / "s", world_ldif((f"cn=Twin,{SUFFIX}", twin))) as running:
         _connected, checks = checks_of(ldap_settings(running), sample=DAVE)
+    found = {each.subject: each for each in checks if each.name == "find_by"}
+    assert {way: each.result for way, each in found.items()} == {"certificate": FAILED, "common_name": FAILED}
+    assert found["certificate"].found.endswith("2 entries, 2 bound by certificate: `ambiguous`")
     assert only(checks, "owner").result is FAILED
     assert only(checks, "owner").found == (
         "several entries are bound to it: `Dave Lawson/East/airius.com` and `Twin/airius.com`"
