@@ -36,7 +36,7 @@ test: install test-servers  ## every test but the long ones
 test-long: install test-servers  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long
 
-PURE := directory_assistance/der.py,directory_assistance/dn*.py,directory_assistance/errors.py,directory_assistance/trace.py,directory_assistance/entry.py,directory_assistance/certificate_names.py,directory_assistance/naming.py,directory_assistance/candidates.py,directory_assistance/filter*.py,directory_assistance/binding.py,directory_assistance/domains.py,directory_assistance/facts.py,directory_assistance/search.py,directory_assistance/groups.py,directory_assistance/identify.py,authsvc/reason.py,authsvc/original_request.py,authsvc/presented/*,authsvc/access/*,authsvc/decision/*,authsvc/trust/*
+PURE := directory_assistance/der.py,directory_assistance/dn*.py,directory_assistance/errors.py,directory_assistance/trace.py,directory_assistance/entry.py,directory_assistance/certificate_names.py,directory_assistance/naming*.py,directory_assistance/candidates.py,directory_assistance/filter*.py,directory_assistance/binding.py,directory_assistance/domains.py,directory_assistance/facts.py,directory_assistance/search.py,directory_assistance/groups.py,directory_assistance/identify.py,authsvc/reason.py,authsvc/original_request.py,authsvc/presented/*,authsvc/access/*,authsvc/decision/*,authsvc/trust/*
 
 coverage: install test-servers  ## every branch of the pure modules is taken by some test
 	$(BIN)/python -m pytest -m "not long" tests/directory_assistance tests/authsvc --cov --cov-branch --cov-report=

@@ -20,6 +20,7 @@ Invariants:
 import hashlib
 import re
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from ipaddress import ip_address
 
 from cryptography import x509
@@ -51,6 +52,7 @@ __all__ = [
     "attribute_values",
     "read_certificate_names",
     "read_stored_certificate",
+    "read_validity",
 ]
 
 _LARGEST_CERTIFICATE = 65_536
@@ -206,6 +208,15 @@ def read_stored_certificate(der: bytes) -> StoredFacts | None:
         public_key_info=parts.public_key_info,
         subject_key_id=subject_key_id,
     )
+
+
+def read_validity(der: bytes) -> tuple[datetime, datetime] | None:
+    """Return the first and the last instant of a certificate's life (UTC), None if it cannot be read."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
+        return None
+    return certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
 
 def attribute_values(dn: DistinguishedName, oid: str) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 What lives here: the file as a whole, its domains, their names, rules, groups and mail. What does not: the
 models (`config_models.py`), match plans (`config_plan.py`), where a directory is (`config_directories.py`),
-the settings that come out (`settings.py`), opening them (`backends`), and the trust anchors that `issued_by`
-names, which the service knows and passes in.
+what domains do to each other (`config_lints.py`), the settings that come out (`settings.py`), opening them
+(`backends`), and the trust anchors that `issued_by` names, which the service knows and passes in.
 
 Invariants:
 
@@ -20,6 +20,7 @@ from typing import Final, assert_never
 from directory_assistance.backends.ldap.settings import GroupStyle, LdapSettings
 from directory_assistance.backends.ldif.settings import LdifSettings
 from directory_assistance.config_directories import LdapReader, read_ldif, read_sql
+from directory_assistance.config_lints import PlacedDomain, lint_domains
 from directory_assistance.config_models import DomainModel, DomainType, FileModel, PrimaryModel, RuleModel
 from directory_assistance.config_plan import PlanReader, place_keys
 from directory_assistance.config_reading import ConfigReader
@@ -99,13 +100,17 @@ def examine_directory_assistance(
 
 @dataclass(slots=True)
 class _FileReader:
-    """Reads the whole file; `names` and `plain` remember where things stand that may stand once."""
+    """Reads the whole file; `names` and `plain` remember where things stand that may stand once.
+
+    `placed`: the domains that could be read, for what they do to each other.
+    """
 
     reader: ConfigReader
     anchors: frozenset[str] | None
     rules: list[tuple[str, NamingRule]] = field(default_factory=list)
     names: dict[str, YamlPath] = field(default_factory=dict)
     plain: YamlPath | None = None
+    placed: list[PlacedDomain] = field(default_factory=list)
 
     def read(self) -> DirectoryAssistanceReading:
         model = self.reader.model(FileModel, ())
@@ -114,6 +119,7 @@ class _FileReader:
             primary = self._read_primary()
             read = [self._read_domain(("domains", position)) for position in range(len(model.domains))]
             domains = tuple(domain for domain in read if domain is not None)
+            lint_domains(self.reader, self.placed, model.ambiguity)
             if primary is not None and not self.reader.has_errors:
                 assert len(domains) == len(read)  # what could not be read has a problem
                 settings = DirectoryAssistanceSettings(
@@ -154,8 +160,9 @@ class _FileReader:
         model = self.reader.model(DomainModel, path)
         if model is None:
             return None
+        before = len(self.reader.problems)
         domain = self._read_name(path, model.domain)
-        rules = self._read_rules(path, model, domain or "")
+        placed_rules = self._read_rules(path, model, domain or "")
         keys = place_keys(self.reader, path, model, model.ldap)
         # The widest type, so that a missing one brings no other complaint.
         plan = PlanReader(self.reader, keys, model.type or DomainType.LDAP, self.anchors)
@@ -168,11 +175,11 @@ class _FileReader:
         self._check_names(path, model)
         if domain is None or directory is None:
             return None
-        return DomainSettings(
+        settings = DomainSettings(
             domain=domain,
             directory=directory,
             plan=values[0],
-            rules=rules,
+            rules=tuple(rule for _path, rule in placed_rules),
             enabled=model.enabled,
             search_order=model.search_order,
             size_limit=values[1],
@@ -184,6 +191,17 @@ class _FileReader:
             expansion=values[2],
             sample=sample,
         )
+        if all(problem.warning for problem in self.reader.problems[before:]):
+            self.placed.append(
+                PlacedDomain(
+                    settings=settings,
+                    path=path,
+                    rules=placed_rules,
+                    find_by=keys.paths["find_by"],
+                    bind_by=keys.paths["bind_by"],
+                )
+            )
+        return settings
 
     def _read_name(self, path: YamlPath, name: str | None) -> str | None:
         """Read a domain's name, which no other domain may have (semantics section 4)."""
@@ -232,18 +250,23 @@ class _FileReader:
 
     # --- rules
 
-    def _read_rules(self, path: YamlPath, model: DomainModel, domain: str) -> tuple[NamingRule, ...]:
+    def _read_rules(
+        self, path: YamlPath, model: DomainModel, domain: str
+    ) -> tuple[tuple[YamlPath, NamingRule], ...]:
+        """Return the rules that could be read, each with its place."""
         here, before = (*path, "rules"), len(self.reader.problems)
-        read = [self._read_rule((*here, position)) for position in range(len(model.rules))]
-        rules = tuple(rule for rule in read if rule is not None)
-        self.rules.extend((domain, rule) for rule in rules)
+        read = [
+            ((*here, position), self._read_rule((*here, position))) for position in range(len(model.rules))
+        ]
+        rules = tuple((place, rule) for place, rule in read if rule is not None)
+        self.rules.extend((domain, rule) for _place, rule in rules)
         mistaken = any(not problem.warning for problem in self.reader.problems[before:])
         is_whole = bool(read) or self.reader.loaded.value_at(here) in (None, [])
         if (
             model.enabled
             and is_whole
             and not mistaken
-            and not any(rule.enabled and rule.trusted for rule in rules)
+            and not any(rule.enabled and rule.trusted for _place, rule in rules)
         ):
             self.reader.warn(
                 here,

@@ -42,7 +42,14 @@ from directory_assistance.filters import (
     is_unusable,
 )
 
-__all__ = ["TEMPLATE_FACTS", "FilterTemplate", "fill_template", "read_filter_template", "template_facts"]
+__all__ = [
+    "TEMPLATE_FACTS",
+    "FilterTemplate",
+    "fill_template",
+    "read_filter_template",
+    "template_attributes",
+    "template_facts",
+]
 
 TEMPLATE_FACTS = frozenset(
     {
@@ -194,6 +201,11 @@ def read_filter_template(text: str) -> FilterTemplate:
 def template_facts(template: FilterTemplate) -> frozenset[str]:
     """Return the facts that a template needs, all of them."""
     return frozenset(fact for assertion in _assertions(template.root) for fact in assertion.facts)
+
+
+def template_attributes(template: FilterTemplate) -> frozenset[str]:
+    """Return the attributes that a template compares, as they are written."""
+    return frozenset(assertion.attribute for assertion in _assertions(template.root) if assertion.attribute)
 
 
 def fill_template(template: FilterTemplate, facts: Mapping[str, Sequence[FactValue]]) -> Filter | None:

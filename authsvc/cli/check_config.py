@@ -1,5 +1,7 @@
 """`authsvc check-config`: every problem of both files at once, and every naming rule in six parts."""
 
+from typing import Annotated
+
 import typer
 from rich.text import Text
 
@@ -16,6 +18,7 @@ from authsvc.cli.output import (
     visible,
 )
 from authsvc.config import check_configuration
+from authsvc.operations.store_lints import lint_store
 from directory_assistance.naming import render_rule
 
 __all__ = ["check_config"]
@@ -23,14 +26,29 @@ __all__ = ["check_config"]
 
 @app.command("check-config")
 @guarded
-def check_config(context: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def check_config(
+    context: typer.Context,
+    config: ConfigOption = None,
+    with_directories: Annotated[
+        bool,
+        typer.Option(
+            "--with-directories",
+            help="Look into the store and the directories too: groups that nobody defines, domains that are down.",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Tell every mistake of authsvc.yaml and directory-assistance.yaml, and print every rule in six parts.
 
-    It needs no database and opens no connection. Exit code 0: usable, warnings or not; 2: errors.
+    Without --with-directories it needs no database and opens no connection. Exit code 0: usable, warnings or not; 2:
+    errors; 3, with --with-directories only: the primary directory does not answer.
     """
     path = configuration_path(context, config)
     checked = check_configuration(path)
     mistakes = [problem for problem in checked.problems if not problem.warning]
+    problems = checked.problems
+    if with_directories and checked.settings is not None:
+        problems = (*problems, *lint_store(path, checked.settings))
     if as_json:
         print_json(
             {
@@ -44,7 +62,7 @@ def check_config(context: typer.Context, config: ConfigOption = None, as_json: J
                         "hint": problem.hint,
                         "warning": problem.warning,
                     }
-                    for problem in checked.problems
+                    for problem in problems
                 ],
                 "rules": [
                     {
@@ -58,13 +76,13 @@ def check_config(context: typer.Context, config: ConfigOption = None, as_json: J
             }
         )
     else:
-        print_problems(checked.problems)
+        print_problems(problems)
         for domain, rule in checked.rules:
             state = "trusted" if rule.trusted else "not trusted"
             off = "" if rule.enabled else ", disabled"
             console.print(Text(visible(f"{domain}: {render_rule(rule)} ({state}{off})")))
         verdict = (counted(len(mistakes), "error", "errors"), "red") if mistakes else ("usable", "green")
-        warnings = counted(len(checked.problems) - len(mistakes), "warning", "warnings")
+        warnings = counted(len(problems) - len(mistakes), "warning", "warnings")
         console.print(Text.assemble(verdict, f", {warnings}: {visible(str(path))}"))
     if mistakes:
         raise typer.Exit(Exit.USAGE)

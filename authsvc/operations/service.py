@@ -31,6 +31,7 @@ from authsvc.operations.decider import Decider
 from authsvc.operations.hosts import HostLog
 from authsvc.operations.metrics import DirectoryFigures, Figures
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
+from authsvc.operations.verifying import DirectoryVerifier
 from authsvc.operations.watches import Watches
 from authsvc.reason import Reason
 from authsvc.settings import Settings, UnknownCertificate
@@ -170,8 +171,8 @@ class Service:
     """Everything that decides, open. Made by `open`; `close` releases it.
 
     `decider` answers requests, `settings` is the configuration it was made of, `version` names it in every
-    answer. `audit` is None where nothing is served. `answers` counts them by front end and true reason; of the event
-    loop alone.
+    answer. `audit` is None where nothing is served. `verifier` looks at single directories. `answers` counts them by
+    front end and true reason; of the event loop alone.
 
     INVARIANT: nobody is answered from the cache unless the stores' generations were read less than
     `_LONGEST_SILENCE_SECONDS` ago: a store that fails, or that hangs, makes the epoch unknown.
@@ -207,6 +208,14 @@ class Service:
         )
         self._databases = SqlDatabases(engines[0])
         self._generations = tuple(map(GenerationReader, engines))
+        self.verifier = DirectoryVerifier(
+            settings.directory_assistance,
+            assistance,
+            trust=lambda: trust.current.store,
+            front_ends=(API_NAME, *self.policies),
+            now=now,
+            monotonic=monotonic,
+        )
         self._policy = Policy(
             deny_access=settings.deny_access,
             full_access_administrators=settings.full_access_administrators,
@@ -381,15 +390,21 @@ class Service:
         except StoreFault as fault:
             problems.append(str(fault))
         silent: set[str] = set()
-        for domain, problem in self._check_directories():
-            (problems if isinstance(domain, PrimaryDomain) else warnings).append(problem)
-            silent.add(domain.domain)
+        for domain, problem in self.check_directories():
+            if problem:
+                (problems if isinstance(domain, PrimaryDomain) else warnings).append(problem)
+                silent.add(domain.domain)
         # Of a directory that does not answer, its servers and its watch say the same once more.
         warnings.extend(self._host_log.warnings(but=silent))
         warnings.extend(watches.warnings(self._watches.domains, but=silent))
         if self.audit is None or self.audit.problem:
             problems.append(f"audit: {'no file is open' if self.audit is None else self.audit.problem}")
         return Readiness(problems=tuple(problems), warnings=tuple(warnings))
+
+    @property
+    def domains(self) -> tuple[AnyDomain, ...]:
+        """The primary, then the others as configured, disabled ones too."""
+        return self._assistance.every_domain
 
     @property
     def authorities(self) -> tuple[bytes, ...]:
@@ -410,8 +425,13 @@ class Service:
                     "insecure_option", extra={"option": "insecure_accept_expired", "front_end": name}
                 )
 
-    def _check_directories(self) -> list[tuple[AnyDomain, str]]:
-        """Ask every enabled directory at once, so that one that hangs takes no other's time; return the problems."""
+    def check_directories(self) -> list[tuple[AnyDomain, str]]:
+        """Ask every enabled directory at once, so that one that hangs takes no other's time. Blocking, two seconds.
+
+        Returns:
+            Each with its problem, empty where it answers.
+
+        """
         domains = [
             domain
             for domain in self._assistance.every_domain
@@ -428,7 +448,7 @@ class Service:
 
         with ThreadPoolExecutor(max_workers=len(domains), thread_name_prefix="health") as threads:
             problems = threads.map(check, domains)
-            return [(domain, problem) for domain, problem in zip(domains, problems, strict=True) if problem]
+            return list(zip(domains, problems, strict=True))
 
     def _snapshot(self, trust: TrustSnapshot) -> Snapshot:
         return Snapshot(

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 
 from authsvc.operations.service import Service
 from authsvc.reason import Reason, outward_reason
-from authsvc.web.api import decisions, health, metrics
+from authsvc.web.api import decisions, directories, health, metrics
 from authsvc.web.api.callers import CallRefused, request_id_of
 from authsvc.web.api.documents import ProblemDocument
 from authsvc.web.api.sub_request import SUB_REQUEST_PATHS
@@ -81,8 +81,11 @@ def create_app(
     app.state.service = service
     app.state.front_ends = front_ends
     app.state.readiness = None
+    app.state.directory_states = None
     app.include_router(decisions.router)
     app.include_router(decisions.explanations)
+    app.include_router(directories.states)
+    app.include_router(directories.verifications)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.add_middleware(_Outermost)

@@ -580,7 +580,7 @@ def test_without_any_configuration_the_error_says_how_to_get_one(
     )
 
 
-WITH_CONFIGURATION = ["apply", "check-config", "explain", "export", "serve"]
+WITH_CONFIGURATION = ["apply", "check-config", "explain", "export", "serve", "verify-directory"]
 
 
 @pytest.mark.parametrize("command", WITH_CONFIGURATION)
@@ -634,7 +634,17 @@ def test_an_unknown_command_and_an_unknown_option_are_mistakes_of_usage() -> Non
 
 def test_every_command_of_the_contract_is_there() -> None:
     assert command_names() == {
-        *("apply", "check-config", "demo", "explain", "export", "init", "openapi", "serve"),
+        *(
+            "apply",
+            "check-config",
+            "demo",
+            "explain",
+            "export",
+            "init",
+            "openapi",
+            "serve",
+            "verify-directory",
+        ),
     }
 
 

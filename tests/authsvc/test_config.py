@@ -25,11 +25,13 @@ from authsvc.settings import (
 )
 from authsvc.trust.anchors import AnchorSettings, RevocationMode
 from authsvc.web.responses import IdentityHeader
+from directory_assistance.candidates import BindBy
 from directory_assistance.config import read_directory_assistance
 from directory_assistance.dn import read_ldap_dn, read_name
 from directory_assistance.errors import ConfigurationError
 from directory_assistance.naming import render_rule
 from tests.support.config_files import MISTAKES, expected_problems, lay_files, printed
+from tests.support.config_keys import known_keys
 from tests.support.config_values import confused_texts
 
 CONTRACT_EXAMPLE = """\
@@ -510,3 +512,14 @@ def test_t69_any_text_gives_settings_or_problems_and_never_another_exception(tex
     (_PROPERTY_FOLDER / "any.yaml").write_text(text, encoding="utf-8")
     reading = check_configuration(_PROPERTY_FOLDER / "any.yaml", environment={"X": "x"})
     assert (reading.settings is None) == any(not problem.warning for problem in reading.problems)
+
+
+def test_every_insecure_option_is_a_warning() -> None:
+    """Each key and each word that says it is insecure has a file of its own name that brings a warning."""
+    insecure = {key for key in known_keys() if key.startswith("insecure_")}
+    insecure |= {word for word in BindBy if word.startswith("insecure_")}
+    files = [*(MISTAKES / "authsvc").glob("*.yaml"), *(MISTAKES / "directory_assistance").glob("*.yaml")]
+    told = [line for file in files for line in expected_problems(file) if line.startswith("warning ")]
+    warned = {option for option in insecure if any(option.replace("_", "-") in line for line in told)}
+    assert len(insecure) == 3
+    assert insecure == warned

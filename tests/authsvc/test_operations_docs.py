@@ -5,6 +5,7 @@ Links, commands and keys named in passing are held by `test_documentation.py`, w
 
 import ast
 import re
+import socket
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -38,7 +39,11 @@ from directory_assistance.naming import (
     render_rule,
 )
 from directory_assistance.watching import WatchState
+from tests.support.command_line import run_authsvc
 from tests.support.config_files import lay_files
+from tests.support.pki import SERVER_AUTH, Authority, host
+from tests.support.service import BEGIN, END, Place, lay_place, world
+from tests.support.slapd import SlapdServer, SlapdTls, ldif, serve
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = ROOT / "docs" / "operations"
@@ -291,6 +296,124 @@ def test_the_times_of_live_change_are_those_of_the_code() -> None:
     ):
         assert text in table
         assert told == timedelta(seconds=told.seconds)
+
+
+# --- directories.md: verification
+
+
+VERIFY = DIRECTORIES.partition("\n## Verify\n")[2].partition("\n## ")[0]
+HOST = "ldap1.airius.com"
+
+
+@pytest.fixture(scope="module")
+def directory_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SlapdServer, Place]]:
+    """The page's example: an OpenLDAP over TLS, its entries, and a configuration that names it."""
+    folder = tmp_path_factory.mktemp("docs")
+    authority = Authority.root("CN=Airius CA,O=Airius", now=BEGIN, not_before=BEGIN, not_after=END)
+    served = authority.issue(
+        f"CN={HOST}", san=[host(HOST)], eku=(SERVER_AUTH,), not_before=BEGIN, not_after=END
+    )
+    person = world().issuing.issue("CN=John Doe,O=Airius", not_before=BEGIN, not_after=END)
+    content = ldif(
+        ("ou=people,o=airius.com", {"objectClass": ["organizationalUnit"], "ou": ["people"]}),
+        (
+            "uid=jdoe,ou=people,o=airius.com",
+            {
+                "objectClass": ["inetOrgPerson"],
+                "uid": ["jdoe"],
+                "cn": ["John Doe"],
+                "sn": ["Doe"],
+                "mail": ["jdoe@airius.com"],
+                "userCertificate;binary": [person.der],
+            },
+        ),
+        (
+            "cn=Engineers,o=airius.com",
+            {
+                "objectClass": ["groupOfNames"],
+                "cn": ["Engineers"],
+                "member": ["uid=jdoe,ou=people,o=airius.com"],
+            },
+        ),
+    )
+    place = lay_place(folder)
+    place.write("jdoe.pem", person.pem)
+    place.write("airius-ca.pem", authority.pem)
+    place.write("airius.password", "the reader").chmod(0o600)
+    place.write("ldap.pem", served.pem)
+    place.write("ldap.key", served.key_pem)
+    tls = SlapdTls(certificate=folder / "ldap.pem", key=folder / "ldap.key")
+    with serve(folder / "s", content, reader_password="the reader", tls=tls) as server:
+        yield server, place
+
+
+def steady(output: str) -> str:
+    """Return output without what differs between two runs."""
+    output = re.sub(r"\d+\.\d ms", "N ms", output)
+    output = re.sub(r"serialNumber \d+", "serialNumber N", output)
+    return re.sub(r"\(\d+ days left\)", "(N days left)", output)
+
+
+@pytest.mark.parametrize(
+    ("position", "ca_file", "exit_code"),
+    [
+        pytest.param(0, "airius-ca.pem", 0, id="a correct directory"),
+        pytest.param(1, "root.pem", 1, id="another authority"),
+    ],
+)
+def test_the_page_shows_what_a_verification_prints(
+    directory_server: tuple[SlapdServer, Place],
+    monkeypatch: pytest.MonkeyPatch,
+    position: int,
+    ca_file: str,
+    exit_code: int,
+) -> None:
+    """The server runs on loopback; its name leads there, and its port is printed as the usual one."""
+    server, place = directory_server
+    port = server.ldaps_url.rpartition(":")[2]
+    look_up = socket.getaddrinfo
+
+    def here(name: str, *arguments: object, **options: object) -> object:
+        return look_up("127.0.0.1" if name == HOST else name, *arguments, **options)  # type: ignore[arg-type]  # as they come
+
+    monkeypatch.setattr(socket, "getaddrinfo", here)
+    domain = {
+        "domain": "Airius",
+        "type": "ldap",
+        "rules": [{"suffix": "o=airius.com", "trusted": True}],
+        "group_authorization": True,
+        "sample": "jdoe.pem",
+        "ldap": {
+            "hosts": [f"ldaps://{HOST}:{port}"],
+            "bind": {"dn": server.reader_dn, "password_file": "airius.password"},
+            "base": "o=airius.com",
+            "tls": {"ca_file": ca_file},
+            "find_by": ["certificate", "mail"],
+        },
+    }
+    place.configure_directories(domains=[domain])
+    printed = run_authsvc("verify-directory", "Airius", config=place.file)
+    output = printed.stdout.replace(f":{port}", "").replace(f"port {port}", "port 636")
+    shown = re.findall(
+        r"^```console\n\$ authsvc verify-directory Airius\n(.*?)^```", VERIFY, re.DOTALL | re.MULTILINE
+    )
+    assert len(shown) == 2
+    assert steady(shown[position]) == steady(output.replace("127.0.0.1", "192.0.2.10"))
+    assert printed.exit_code == exit_code
+
+
+def test_the_table_of_checks_has_every_check_and_no_other() -> None:
+    told = {
+        name
+        for row in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", VERIFY, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    made: set[str] = set()
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*verif*.py"):
+            text = path.read_text(encoding="utf-8")
+            made |= set(re.findall(r"recorder\.(?:ok|warn|fail|skip)\(\s*\"(\w+)\"", text))
+    assert told == made
 
 
 # --- running.md: logs

@@ -21,6 +21,7 @@ from directory_assistance.certificate_names import (
     attribute_values,
     read_certificate_names,
     read_stored_certificate,
+    read_validity,
 )
 from directory_assistance.der import Fields, read_elements
 from directory_assistance.dn import (
@@ -1001,3 +1002,17 @@ def test_a_mutated_certificate_is_read_strictly_or_refused(issued: Issued) -> No
     chance = random.Random(20_260_301)
     read = [check_reading(mutated(issued.der, chance)) for _ in range(2_000)]
     assert 50 < sum(read) < 1_500
+
+
+# --- dates
+
+
+def test_the_life_of_a_certificate_is_its_two_dates() -> None:
+    begin, end = NOW.replace(year=2020), NOW.replace(year=2040)
+    issued = AUTHORITY.issue("CN=Dave Lawson,O=Renovations", not_before=begin, not_after=end)
+    assert (begin, end) == read_validity(issued.der)
+
+
+@pytest.mark.parametrize("octets", [b"", b"no certificate", RICH.der[:-1]])
+def test_what_is_no_certificate_has_no_life(octets: bytes) -> None:
+    assert read_validity(octets) is None

@@ -822,7 +822,9 @@ def test_a_watch_that_breaks_is_lost_and_the_questions_look_instead(
     directory = holding(person("Ann"))
     watched = Watching(directory)
     assert watched.wait() == LIVE
-    assert watched.wait() == WatchStatus(state=WatchState.LOST, how="file", problem="a defect of the watch: a bug")
+    assert watched.wait() == WatchStatus(
+        state=WatchState.LOST, how="file", problem="a defect of the watch: a bug"
+    )
     replace(file, person("Eve"))
     clock.now += 1
     assert who(directory, "Eve") == 1

@@ -46,6 +46,7 @@ __all__ = [
     "ServiceOf",
     "admit_auditor",
     "admit_decision_caller",
+    "admit_reader",
     "admitted_by",
     "request_id_of",
     "service_of",
@@ -153,9 +154,19 @@ async def admit_auditor(request: Request, service: Service) -> Caller:
         CallRefused: anybody else, or a caller about whom nothing could be decided.
 
     """
-    if connection_of(request.scope).listener != API_NAME:
-        raise CallRefused(Reason.UNTRUSTED_FRONT_END, "this call is answered on the listener `api` only")
+    _require_api(request)
     return await _admit_administrator(request, service, role="Auditor")
+
+
+async def admit_reader(request: Request, service: Service) -> Caller:
+    """Admit an administrator with level Reader (or the bootstrap token) on the listener `api`.
+
+    Raises:
+        CallRefused: anybody else, or a caller about whom nothing could be decided.
+
+    """
+    _require_api(request)
+    return await _admit_administrator(request, service, role=None)
 
 
 async def admit_decision_caller(request: Request, service: Service) -> Caller:
@@ -179,7 +190,13 @@ async def admit_decision_caller(request: Request, service: Service) -> Caller:
     return Caller(actor=f"front end {front_end.policy.name}", front_end=front_end.policy, administrator=False)
 
 
-async def _admit_administrator(request: Request, service: Service, *, role: str) -> Caller:
+def _require_api(request: Request) -> None:
+    if connection_of(request.scope).listener != API_NAME:
+        raise CallRefused(Reason.UNTRUSTED_FRONT_END, "this call is answered on the listener `api` only")
+
+
+async def _admit_administrator(request: Request, service: Service, *, role: str | None) -> Caller:
+    """Admit who has level Reader in the database `directory`, and a role where one is needed."""
     policy = FrontEndPolicy(name=API_NAME)
     authorization = request.headers.get("authorization", "")
     if authorization.lower().startswith(_BEARER):
@@ -191,7 +208,9 @@ async def _admit_administrator(request: Request, service: Service, *, role: str)
             front_end=policy,
             target=DatabaseTarget(
                 database=DIRECTORY_DATABASE,
-                requirement=Requirement(level=Level.READER, roles=frozenset({role})),
+                requirement=Requirement(
+                    level=Level.READER, roles=frozenset() if role is None else frozenset({role})
+                ),
             ),
             over_tls=True,
         )
@@ -215,10 +234,11 @@ async def _check_token(service: Service, token: str) -> None:
         raise CallRefused(Reason.CERTIFICATE_MISSING, "the bootstrap token is wrong, or has stopped working")
 
 
-def _what_is_needed(reason: Reason, role: str) -> str:
+def _what_is_needed(reason: Reason, role: str | None) -> str:
     """Return what to tell a refused administrator: what is needed, nothing of what was found (threat T61)."""
     if reason.status == 403:
-        return f"the ACL of `{DIRECTORY_DATABASE}` must give you role `{role}`"
+        needed = "level Reader" if role is None else f"role `{role}`"
+        return f"the ACL of `{DIRECTORY_DATABASE}` must give you {needed}"
     if reason.status == 503:
         return "nothing could be decided about the caller"
     return "the client certificate of an administrator, or the bootstrap token, is needed"
