@@ -180,7 +180,8 @@ def test_one_directory_is_looked_at_in_whatever_case_it_is_named(place: Place, s
         ),
         pytest.param(
             {"server": "389ds"},
-            "  failed   root_dse    ldap://127.0.0.1:PORT: OpenLDAP, controls: syncrepl, paged results; `server` is `389ds`, and "
+            "  failed   root_dse    ldap://127.0.0.1:PORT: OpenLDAP, controls: syncrepl, paged results; "
+            "`server` is `389ds`, and "
             "its questions for certificates find nobody here  N ms",
             "`server: standard`",
             id="the server is of another kind",
