@@ -40,7 +40,7 @@ from tests.support.samba_ad import SambaServer
 from tests.support.slapd import SUFFIX, serve
 from tests.support.slapd import change as change_slapd
 
-__all__ = ["BUILDERS", "KINDS", "Kind", "Kinds", "Surroundings"]
+__all__ = ["BUILDERS", "KINDS", "Kind", "Kinds", "LdapServer", "Surroundings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Kind:
     somebody of the world stands. `not_asked`: the ways in which this kind cannot be asked, each with the reason.
     `has_aliases`: whether an entry may have names beside its own. `outage` takes the server away while it is entered;
     None where there is no server. `change` changes entries as the administrator, by an LDIF of changes; None where
-    changes are not written so.
+    changes are not written so. `server` is the LDAP server, None where there is none.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Kind:
     has_aliases: bool = True
     outage: Callable[[], AbstractContextManager[None]] | None = None
     change: Callable[[str], None] | None = None
+    server: "LdapServer | None" = None
 
     def dn(self, text: str) -> DistinguishedName:
         """Return the name that somebody has here; `text` is the name in the world."""
@@ -90,7 +91,7 @@ class _Server(Protocol):
     def start(self) -> None: ...
 
 
-class _LdapServer(_Server, Protocol):
+class LdapServer(_Server, Protocol):
     """What a directory needs of an LDAP server."""
 
     suffix: str
@@ -155,6 +156,7 @@ def _slapd(surroundings: Surroundings) -> Iterator[Kind]:
             not_asked=dict.fromkeys((FindBy.SUBJECT_KEY_ID, FindBy.SID), _ONLY_ACTIVE_DIRECTORY),
             server=server,
             change=partial(change_slapd, server),
+            ldap_server=server,
         )
 
 
@@ -171,6 +173,7 @@ def _ds389(surroundings: Surroundings) -> Iterator[Kind]:
             },
             server=server,
             change=server.change,
+            ldap_server=server,
         )
 
 
@@ -184,6 +187,7 @@ def _samba(surroundings: Surroundings) -> Iterator[Kind]:
             has_aliases=False,  # `cn` has one value
             server=server,
             change=server.change,
+            ldap_server=server,
         )
 
 
@@ -242,6 +246,7 @@ def _open(
     has_aliases: bool = True,
     server: _Server | None = None,
     change: Callable[[str], None] | None = None,
+    ldap_server: LdapServer | None = None,
 ) -> Iterator[Kind]:
     """Open the directory that all tests share, and close it in the end."""
     directory = opened()
@@ -254,6 +259,7 @@ def _open(
         has_aliases=has_aliases,
         outage=None if server is None else lambda: _outage(server),
         change=change,
+        server=ldap_server,
     )
     directory.close()
 
@@ -267,7 +273,7 @@ def _outage(server: _Server) -> Iterator[None]:
         server.start()
 
 
-def _ldap_directory(server: _LdapServer, kind: ServerKind) -> LdapDirectory:
+def _ldap_directory(server: LdapServer, kind: ServerKind) -> LdapDirectory:
     settings = LdapSettings(
         hosts=(server.url,),
         base=read_ldap_dn(server.suffix),
