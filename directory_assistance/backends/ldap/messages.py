@@ -4,7 +4,7 @@ What lives here: the encoding, and nothing that talks. What does not: sockets, d
 (`session.py`), connecting and binding (ldap3, which `session.py` alone names).
 
 Why not ldap3 for this: it spends 0.4 ms on encoding and decoding one search, most of a look-up's time, cannot stop
-before an answer has filled the memory, and guesses at values that look escaped (docs/adr/0013). Here a value goes
+before an answer has filled the memory, and guesses at values that look escaped (docs/adr/0014). Here a value goes
 into its octet string as it is: nothing is escaped, so nothing can be escaped wrongly (threat T44).
 
 Invariants:
