@@ -64,7 +64,7 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "") -> PQGenConn[Self]:
-        # Beside `connect_timeout`, which is two seconds at least and counts anew for each address of a host.
+        # Beside `connect_timeout`, which is two seconds at least.
         ends_at = waits_end_at()
         connecting = super()._connect_gen(conninfo)
         return connecting if ends_at is None else _until(ends_at, connecting)

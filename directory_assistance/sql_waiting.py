@@ -14,6 +14,7 @@ NOTE: SQLite is asked in this process; how long it waits for a writer is its `bu
 NOTE: the resolver of the system is not held to it: a name of a host is looked up for as long as that takes.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -56,7 +57,7 @@ def limit_waits(engine: Engine, *, seconds: float) -> None:
 
     Args:
         engine: with the driver `psycopg`, not yet connected.
-        seconds: how long a wait outside of every block may take.
+        seconds: how long a wait outside of every block may take, and connecting in any case.
 
     """
     # Here, because who has no PostgreSQL has no driver for it.
@@ -65,7 +66,10 @@ def limit_waits(engine: Engine, *, seconds: float) -> None:
     def connect(
         _dialect: object, _entry: ConnectionPoolEntry, arguments: list[str], options: dict[str, str]
     ) -> object:
-        connection = BoundedConnection.connect(*arguments, **options)  # type: ignore[arg-type]  # SQLAlchemy's own, as it would pass them
+        with answered_until(
+            time.monotonic() + seconds
+        ):  # `connect_timeout` counts anew for each address of a host
+            connection = BoundedConnection.connect(*arguments, **options)  # type: ignore[arg-type]  # SQLAlchemy's own, as it would pass them
         connection.longest_wait_seconds = seconds
         return connection
 

@@ -80,7 +80,7 @@ __all__ = [
     "replace_database",
 ]
 
-_LOOK_UP_SECONDS = 2.0
+_LOOK_UP_SECONDS = 3.0
 """How long a decision waits for the rows of one database, connecting included; it takes a millisecond."""
 
 AclEntryDocument = Mapping[str, str | list[str]]

@@ -80,9 +80,13 @@ _WAIT_SECONDS = 5
 """How long a new connection, a free one of the pool, or PostgreSQL's answer to a statement may take before the store
 counts as unavailable. It is also how long one writer waits for another there."""
 
-_GENERATION_SECONDS = 2.0
+_CONNECT_TIMEOUT_SECONDS = 2
+"""How long PostgreSQL may take to accept a connection (its smallest), for each address of its host: a silent one
+leaves time for the next."""
+
+_GENERATION_SECONDS = 3.0
 """How long reading the generation may take in all, a second try and other threads' tries included: decisions wait for
-it, and nothing is served from the cache meanwhile."""
+it, and nothing is served from the cache meanwhile. It lasts for one silent address and another one that answers."""
 
 WRITES = "authsvc_writes"
 """Execution option that marks a connection whose transaction writes: SQLite then locks at its beginning."""
@@ -172,7 +176,7 @@ def open_engine(url: str) -> Engine:
         address,
         pool_timeout=_WAIT_SECONDS,
         pool_pre_ping=True,  # a server that was restarted costs one reconnection, not one failed request
-        connect_args={"connect_timeout": _WAIT_SECONDS},
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_SECONDS},
     )
     limit_waits(engine, seconds=_WAIT_SECONDS)
     return engine

@@ -40,6 +40,7 @@ __all__ = [
     "Place",
     "World",
     "acl",
+    "fill_store",
     "lay_place",
     "serving_service",
     "world",
@@ -206,25 +207,26 @@ def _filled_store() -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "directory.db"
         engine = open_engine(f"sqlite:///{path}")
-        migrate(engine)
-        with changing(engine) as change:
-            for short, held in world().people.items():
-                if short != "norma":
-                    name = held.certificate.subject.rfc4514_string().split(",")[0].removeprefix("CN=")
-                    certificates = [CertificateRecord.from_der(held.der)]
-                    mail = f"{short}@renovations.example"
-                    told = person(
-                        f"{name}/Renovations", mail=mail, display_name=name, certificates=certificates
-                    )
-                    create_person(change, told)
-            create_database(
-                change, _database("sales.nsf", acl("Dave Lawson/Renovations", Level.READER, "Buyer"))
-            )
-            replace_database(change, "directory", _database("directory", *DIRECTORY))
+        fill_store(engine)
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         engine.dispose()
         return path.read_bytes()
+
+
+def fill_store(engine: Engine) -> None:
+    """Write people and databases into an empty database."""
+    migrate(engine)
+    with changing(engine) as change:
+        for short, held in world().people.items():
+            if short != "norma":
+                name = held.certificate.subject.rfc4514_string().split(",")[0].removeprefix("CN=")
+                certificates = [CertificateRecord.from_der(held.der)]
+                mail = f"{short}@renovations.example"
+                told = person(f"{name}/Renovations", mail=mail, display_name=name, certificates=certificates)
+                create_person(change, told)
+        create_database(change, _database("sales.nsf", acl("Dave Lawson/Renovations", Level.READER, "Buyer")))
+        replace_database(change, "directory", _database("directory", *DIRECTORY))
 
 
 def _database(name: str, *entries: AclEntry) -> Database:
