@@ -81,13 +81,13 @@ from tests.support.directories import (
     ldap_settings,
     world_ldif,
 )
-from tests.support.pki import NOW, Authority, Issued
+from tests.support.pki import BEGIN, END, NOW, Authority, Issued
 from tests.support.slapd import SUFFIX, SlapdServer, SlapdTls, change, serve
 
 DAVE_DN = "CN=Dave Lawson,OU=East,O=airius.com"
 DAVE_CN = TextCandidate(find_by=FindBy.COMMON_NAME, text="Dave Lawson")
 
-OTHER_ROOT = Authority.root("CN=Other Root,O=Other", now=NOW)
+OTHER_ROOT = Authority.root("CN=Other Root,O=Other", now=NOW, not_before=BEGIN, not_after=END)
 UMLAUT_ROOT = Authority.root("CN=Müller Root,O=Airius", now=NOW)
 UMLAUT = UMLAUT_ROOT.issue("CN=Umlaut,O=airius.com")
 SAME_NUMBER = ROOT.issue("CN=Same Number,O=airius.com")
@@ -991,14 +991,15 @@ def test_a_password_file_is_read_for_each_connection(
 @pytest.fixture(scope="module")
 def tls_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
-    certificate_of_server = ROOT.issue_server("127.0.0.1")
-    reader = ROOT.issue("CN=authsvc,O=Services")
+    certificate_of_server = ROOT.issue_server("127.0.0.1", not_before=BEGIN, not_after=END)
+    other = ROOT.issue_server("ldap.example", not_before=BEGIN, not_after=END)
+    reader = ROOT.issue("CN=authsvc,O=Services", not_before=BEGIN, not_after=END)
     for name, text in {
         "ca.pem": ROOT.pem,
         "other-ca.pem": OTHER_ROOT.pem,
         "server.pem": certificate_of_server.pem,
         "server.key": certificate_of_server.key_pem,
-        "other-name.pem": (other := ROOT.issue_server("ldap.example")).pem,
+        "other-name.pem": other.pem,
         "other-name.key": other.key_pem,
         "reader.pem": reader.pem,
         "reader.key": reader.key_pem,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ from authsvc.store.databases import create_database, replace_database
 from authsvc.store.migrate import migrate
 from authsvc.store.people import create_person
 from authsvc.store.schema import open_engine
-from tests.support.pki import NOW, SERVER_AUTH, Authority, Issued, host
+from tests.support.pki import BEGIN, END, NOW, SERVER_AUTH, Authority, Issued, host
 from tests.support.sample_world import free_ports
 from tests.support.store import changing, person
 
@@ -45,9 +45,6 @@ __all__ = [
     "serving_service",
     "world",
 ]
-
-BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
-END = datetime(2120, 1, 1, tzinfo=UTC)
 
 _SECRET = "the secret of the edge"
 
