@@ -570,7 +570,7 @@ def scripted(script: ldap_wire.Script, **deviations: object) -> Iterator[LdapDir
 RESULT_CODES: list[tuple[int, type[DirectoryFault] | None]] = [
     (0, None),
     (1, DirectoryUnavailable),
-    (2, DirectoryUnavailable),
+    (2, DirectoryAnswerMalformed),
     (3, DirectoryUnavailable),
     (10, DirectoryUnavailable),
     (11, DirectoryUnavailable),
