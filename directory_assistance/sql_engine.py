@@ -16,7 +16,9 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-__all__ = ["SqlSettings", "open_engine", "read_database_url"]
+from directory_assistance.sql_waiting import limit_waits
+
+__all__ = ["CONNECTIONS", "SqlSettings", "open_engine", "read_database_url"]
 
 _BUSY_TIMEOUT_SECONDS = 2.0
 """How long SQLite waits for a writer that switches the journal; reading in write-ahead mode never waits."""
@@ -25,10 +27,13 @@ _CONNECT_TIMEOUT_SECONDS = 2
 """How long PostgreSQL may take to accept a connection (its smallest): the search waits meanwhile."""
 
 _STATEMENT_TIMEOUT_MILLISECONDS = 5_000
-"""How long PostgreSQL may work on one look-up; they take a millisecond."""
+"""How long PostgreSQL may work on one look-up; they take a millisecond. It keeps to this itself."""
 
-_CONNECTIONS = 8
-"""Connections kept: one for each thread that decides, and as many again."""
+_WAIT_SECONDS = 6.0
+"""How long a look-up waits for a PostgreSQL that does not keep to it, because it has become silent."""
+
+CONNECTIONS = 8
+"""Connections kept: half as many as threads that decide, because each is needed for milliseconds."""
 
 _POOL_TIMEOUT_SECONDS = 2.0
 """How long a look-up waits for a free connection."""
@@ -89,9 +94,9 @@ def open_engine(text: str) -> Engine:
     url = read_database_url(text)
     if url.get_backend_name() == "sqlite":
         return _open_sqlite(str(url.database))
-    return create_engine(
+    engine = create_engine(
         url,
-        pool_size=_CONNECTIONS,
+        pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
         pool_pre_ping=True,  # a server that was restarted costs one reconnection, not one failed look-up
@@ -102,6 +107,8 @@ def open_engine(text: str) -> Engine:
             ),
         },
     )
+    limit_waits(engine, seconds=_WAIT_SECONDS)
+    return engine
 
 
 def _open_sqlite(database: str) -> Engine:
@@ -124,7 +131,7 @@ def _open_sqlite(database: str) -> Engine:
         "sqlite+pysqlite://",
         creator=connect,
         poolclass=QueuePool,  # for an address without a file SQLAlchemy would take a pool of one connection
-        pool_size=_CONNECTIONS,
+        pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
     )

@@ -15,6 +15,13 @@ def postgresql() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture(scope="session")
+def hung_postgresql() -> Iterator[PostgresqlServer]:
+    """Another one, for tests that make it silent: nobody else has a connection to it."""
+    with PostgresqlServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def kinds(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgresqlServer) -> Iterator[Kinds]:
     """Every kind of directory with the world in it."""
     with Kinds(tmp_path_factory.mktemp("k"), postgresql) as built:

@@ -405,12 +405,23 @@ class Authority:
         )
         return Issued(certificate=certificate, key=subject_key, chain=self.chain)
 
-    def issue_server(self, *hosts: str, key: PrivateKey | KeyKind = KeyKind.P256) -> Issued:
-        """Return a certificate for a TLS server under these host names and addresses (default localhost)."""
+    def issue_server(
+        self,
+        *hosts: str,
+        key: PrivateKey | KeyKind = KeyKind.P256,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+    ) -> Issued:
+        """Return a certificate for a TLS server under these host names and addresses (default localhost).
+
+        Other arguments as for `issue`.
+        """
         names = hosts or ("localhost", "127.0.0.1", "::1")
         return self.issue(
             x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]),
             key=key,
+            not_before=not_before,
+            not_after=not_after,
             eku=(SERVER_AUTH,),
             san=[host(name) for name in names],
         )

@@ -16,6 +16,7 @@ Invariants:
 """
 
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -60,6 +61,7 @@ from authsvc.store.schema import (
 )
 from directory_assistance.dn import key_text, prepare
 from directory_assistance.errors import shorten
+from directory_assistance.sql_waiting import answered_until
 
 __all__ = [
     "AclLogLine",
@@ -77,6 +79,9 @@ __all__ = [
     "replace_acl",
     "replace_database",
 ]
+
+_LOOK_UP_SECONDS = 3.0
+"""How long a decision waits for the rows of one database, connecting included; it takes a millisecond."""
 
 AclEntryDocument = Mapping[str, str | list[str]]
 DatabaseDocument = Mapping[str, str | bool | list[str] | list[AclEntryDocument]]
@@ -520,7 +525,10 @@ class SqlDatabases:
         with self._lock:
             if self._read_at == current and key in self._known:
                 return self._known[key]
-        with open_reading(self._engine) as connection:
+        with (
+            answered_until(time.monotonic() + _LOOK_UP_SECONDS),
+            open_reading(self._engine) as connection,
+        ):
             stored = find_database(connection, name)
         if stored is None:
             return None

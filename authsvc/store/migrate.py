@@ -7,6 +7,7 @@ INVARIANT: one transaction, under one lock, holds the whole way: a second proces
 to do; one that fails leaves the database as it was.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -21,12 +22,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from authsvc.store.builtin import ensure_directory_database
 from authsvc.store.errors import SchemaRefused, StoreMalformed
 from authsvc.store.schema import WRITES, ensure_generation, metadata, open_reading, unavailable
+from directory_assistance.sql_waiting import answered_until
 
 __all__ = ["migrate", "require_schema"]
 
 _WAIT_MILLISECONDS = 60_000
 """How long a process waits for another one that migrates: copying a large table takes longer than any other
 write."""
+
+_LONGEST_MIGRATION_SECONDS = 600.0
+"""How long migrating a PostgreSQL may take before it counts as silent: another process's turn, then our own
+statements, each over a whole table."""
 
 _MIGRATION_LOCK = 0x61757468737663
 """Key of the PostgreSQL advisory lock that one migrating process holds: the letters of `authsvc`."""
@@ -86,7 +92,10 @@ def require_schema(engine: Engine) -> None:
 @contextmanager
 def _open_migration(engine: Engine) -> Iterator[Connection]:
     """Open the migration's transaction on a connection that nobody uses afterwards."""
-    with engine.execution_options(**{WRITES: True}).connect() as connection:
+    with (
+        answered_until(time.monotonic() + _LONGEST_MIGRATION_SECONDS),
+        engine.execution_options(**{WRITES: True}).connect() as connection,
+    ):
         sqlite = connection.dialect.name == "sqlite"
         if sqlite:
             cursor = (

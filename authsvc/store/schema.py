@@ -14,6 +14,7 @@ committed, and it bumps the generation that caches watch.
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from authsvc.store.errors import StoreUnavailable
 from directory_assistance.errors import ConfigurationError, Problem, shorten
 from directory_assistance.sql_tables import generation, metadata
+from directory_assistance.sql_waiting import answered_until, limit_waits
 
 __all__ = [
     "GENERATION_CHANNEL",
@@ -75,7 +77,16 @@ _BUSY_TIMEOUT_MILLISECONDS = 5_000
 hangs."""
 
 _WAIT_SECONDS = 5
-"""How long a new connection, or a free one of the pool, may take before the store counts as unavailable."""
+"""How long a new connection, a free one of the pool, or PostgreSQL's answer to a statement may take before the store
+counts as unavailable. It is also how long one writer waits for another there."""
+
+_CONNECT_TIMEOUT_SECONDS = 2
+"""How long PostgreSQL may take to accept a connection (its smallest), for each address of its host: a silent one
+leaves time for the next."""
+
+_GENERATION_SECONDS = 3.0
+"""How long reading the generation may take in all, a second try and other threads' tries included: decisions wait for
+it, and nothing is served from the cache meanwhile. It lasts for one silent address and another one that answers."""
 
 WRITES = "authsvc_writes"
 """Execution option that marks a connection whose transaction writes: SQLite then locks at its beginning."""
@@ -161,12 +172,14 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(
+    engine = create_engine(
         address,
         pool_timeout=_WAIT_SECONDS,
         pool_pre_ping=True,  # a server that was restarted costs one reconnection, not one failed request
-        connect_args={"connect_timeout": _WAIT_SECONDS},
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_SECONDS},
     )
+    limit_waits(engine, seconds=_WAIT_SECONDS)
+    return engine
 
 
 def _read_url(url: str) -> URL:
@@ -293,7 +306,8 @@ def unavailable(error: SQLAlchemyError) -> StoreUnavailable:
 class GenerationReader:
     """Reads the generation over one connection that stays open: it is asked for at every request.
 
-    A connection from the pool would cost several times the question itself. Threads may share it.
+    A connection from the pool would cost several times the question itself. Threads may share it: while one of them
+    waits for a silent server, none of the others waits for it longer than `_GENERATION_SECONDS`.
 
     Args:
         engine: of a migrated database.
@@ -312,19 +326,28 @@ class GenerationReader:
             StoreUnavailable: the database did not answer, not even over a new connection.
 
         """
-        with self._lock:
-            if self._connection is not None:
-                try:
-                    return read_generation(self._connection)
-                except SQLAlchemyError:
-                    self._drop()  # a server that was restarted answers over a new connection
+        deadline = time.monotonic() + _GENERATION_SECONDS
+        if not self._lock.acquire(timeout=_GENERATION_SECONDS):
+            raise StoreUnavailable("the store did not answer: another thread still waits for it")
+        try:
+            with answered_until(deadline):
+                return self._read()
+        finally:
+            self._lock.release()
+
+    def _read(self) -> int:
+        if self._connection is not None:
             try:
-                self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                self._connection.detach()  # it takes no place in the pool, and is closed with this reader
                 return read_generation(self._connection)
-            except SQLAlchemyError as error:
-                self._drop()
-                raise unavailable(error) from error
+            except SQLAlchemyError:
+                self._drop()  # a server that was restarted answers over a new connection
+        try:
+            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._connection.detach()  # it takes no place in the pool, and is closed with this reader
+            return read_generation(self._connection)
+        except SQLAlchemyError as error:
+            self._drop()
+            raise unavailable(error) from error
 
     def close(self) -> None:
         """Give the connection up; a later question opens a new one."""

@@ -10,11 +10,14 @@ Invariants:
   together, and no connection is held between look-ups.
 * Comparison is done on keys. A key that is empty is not asked for: rows without a value have it too.
 
-NOTE: the deadline is looked at before a statement starts. SQLite answers in microseconds, and waits for
-nobody but a writer that is switching the journal; how long is the engine's affair (`busy_timeout`,
-`connect_timeout`).
+* A look-up ends at its deadline, and after `_LONGEST_LOOK_UP_SECONDS` in any case, also over a PostgreSQL that has
+  become silent (`sql_waiting.py`).
+
+NOTE: over SQLite the deadline is looked at before a statement starts. It answers in microseconds, and waits for
+nobody but a writer that is switching the journal; how long is the engine's affair (`busy_timeout`).
 """
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +48,7 @@ from directory_assistance.errors import (
     NameSyntaxError,
     shorten,
 )
+from directory_assistance.sql_engine import CONNECTIONS
 from directory_assistance.sql_tables import certificates, group_members, groups, people, person_names
 from directory_assistance.sql_values import (
     certificate_digest,
@@ -54,6 +58,7 @@ from directory_assistance.sql_values import (
     serial_text,
     text_key,
 )
+from directory_assistance.sql_waiting import answered_until
 from directory_assistance.watching import OnChange, Watch
 
 __all__ = ["MOST_CERTIFICATES", "MOST_GROUPS", "SqlDirectory"]
@@ -69,6 +74,10 @@ _MEMBERS_AT_ONCE = 500
 
 _MOST_NAMES = 10_000
 """Names of all entries of one look-up."""
+
+_LONGEST_LOOK_UP_SECONDS = 5.0
+"""How long one look-up may take, whatever its deadline: half a decision, so that a silent secondary leaves time for
+those after it. It takes a millisecond."""
 
 _Parameter = str | bytes | int
 
@@ -159,6 +168,8 @@ class SqlDirectory:
         self._domain = domain
         self._engine = engine
         self._closed = False
+        # The pool would let a look-up wait for a connection, whatever its deadline.
+        self._places = threading.BoundedSemaphore(CONNECTIONS)
 
     @property
     def domain(self) -> str:
@@ -233,10 +244,14 @@ class SqlDirectory:
         """Open a transaction; the one place where what the database raises becomes a fault."""
         if self._closed:
             raise DirectoryUnavailable(self._domain, "the directory is closed")
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        if now >= deadline:
             raise DirectoryUnavailable(self._domain, "no time left to ask")
+        ends_at = min(deadline, now + _LONGEST_LOOK_UP_SECONDS)
+        if not self._places.acquire(timeout=ends_at - now):
+            raise DirectoryUnavailable(self._domain, "no connection to the database was free in time")
         try:
-            with self._engine.connect() as connection:
+            with answered_until(ends_at), self._engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
             # The driver's own words: SQLAlchemy's repeat the statement and its values.
@@ -244,6 +259,8 @@ class SqlDirectory:
             raise DirectoryUnavailable(
                 self._domain, f"the database did not answer: {shorten(' '.join(str(cause).split()))}"
             ) from error
+        finally:
+            self._places.release()
 
     def _read_entries(self, connection: Connection, asked: _Asked, limit: int) -> tuple[Entry, ...] | None:
         """Read everybody found, or None where that is more than `limit`."""

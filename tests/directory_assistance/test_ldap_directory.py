@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -81,13 +81,13 @@ from tests.support.directories import (
     ldap_settings,
     world_ldif,
 )
-from tests.support.pki import NOW, Authority, Issued
+from tests.support.pki import BEGIN, END, NOW, Authority, Issued
 from tests.support.slapd import SUFFIX, SlapdServer, SlapdTls, change, serve
 
 DAVE_DN = "CN=Dave Lawson,OU=East,O=airius.com"
 DAVE_CN = TextCandidate(find_by=FindBy.COMMON_NAME, text="Dave Lawson")
 
-OTHER_ROOT = Authority.root("CN=Other Root,O=Other", now=NOW)
+OTHER_ROOT = Authority.root("CN=Other Root,O=Other", now=NOW, not_before=BEGIN, not_after=END)
 UMLAUT_ROOT = Authority.root("CN=Müller Root,O=Airius", now=NOW)
 UMLAUT = UMLAUT_ROOT.issue("CN=Umlaut,O=airius.com")
 SAME_NUMBER = ROOT.issue("CN=Same Number,O=airius.com")
@@ -570,7 +570,7 @@ def scripted(script: ldap_wire.Script, **deviations: object) -> Iterator[LdapDir
 RESULT_CODES: list[tuple[int, type[DirectoryFault] | None]] = [
     (0, None),
     (1, DirectoryUnavailable),
-    (2, DirectoryUnavailable),
+    (2, DirectoryAnswerMalformed),
     (3, DirectoryUnavailable),
     (10, DirectoryUnavailable),
     (11, DirectoryUnavailable),
@@ -991,15 +991,22 @@ def test_a_password_file_is_read_for_each_connection(
 @pytest.fixture(scope="module")
 def tls_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
-    certificate_of_server = ROOT.issue_server("127.0.0.1")
-    reader = ROOT.issue("CN=authsvc,O=Services")
+    certificate_of_server = ROOT.issue_server("127.0.0.1", not_before=BEGIN, not_after=END)
+    other = ROOT.issue_server("ldap.example", not_before=BEGIN, not_after=END)
+    expired = ROOT.issue_server("127.0.0.1", not_before=BEGIN, not_after=BEGIN + timedelta(days=1))
+    early = ROOT.issue_server("127.0.0.1", not_before=END - timedelta(days=1), not_after=END)
+    reader = ROOT.issue("CN=authsvc,O=Services", not_before=BEGIN, not_after=END)
     for name, text in {
         "ca.pem": ROOT.pem,
         "other-ca.pem": OTHER_ROOT.pem,
         "server.pem": certificate_of_server.pem,
         "server.key": certificate_of_server.key_pem,
-        "other-name.pem": (other := ROOT.issue_server("ldap.example")).pem,
+        "other-name.pem": other.pem,
         "other-name.key": other.key_pem,
+        "expired.pem": expired.pem,
+        "expired.key": expired.key_pem,
+        "early.pem": early.pem,
+        "early.key": early.key_pem,
         "reader.pem": reader.pem,
         "reader.key": reader.key_pem,
     }.items():
@@ -1068,7 +1075,7 @@ def test_t60_a_server_of_another_name_is_down_unless_names_are_not_checked(
     with serve(tmp_path / "s", world_ldif(), tls=tls) as server:
         checked = ldap_settings(server, tls=LdapTls(ca_file=tls_files / "ca.pem"))
         fault = faults_within(lambda: session_of(checked, over_tls(server, transport)), 2)
-        assert "CERTIFICATE_VERIFY_FAILED" in fault.problem
+        assert "IP address mismatch" in fault.problem
         unchecked = replace(checked, tls=replace(checked.tls, verify_server_name=False))
         session_of(unchecked, over_tls(server, transport)).close()
         foreign = replace(unchecked, tls=replace(unchecked.tls, ca_file=tls_files / "other-ca.pem"))
@@ -1091,6 +1098,109 @@ def test_t60_a_starttls_that_ldap3_reports_as_done_but_is_not_is_down(
     monkeypatch.setattr(ldap3.Connection, "start_tls", lambda *_arguments, **_named: True)
     fault = faults_within(lambda: session_of(ldap_settings(server), over_tls(server, Transport.START_TLS)), 2)
     assert fault.problem.endswith("StartTLS failed")
+
+
+EXPECTED_OF_TLS = [
+    ("server", "other-ca.pem", "certificate verify failed: unable to get local issuer certificate"),
+    ("expired", "ca.pem", "certificate verify failed: certificate has expired"),
+    ("early", "ca.pem", "certificate verify failed: certificate is not yet valid"),
+    (
+        "other-name",
+        "ca.pem",
+        "certificate verify failed: IP address mismatch, certificate is not valid for '127.0.0.1'",
+    ),
+]
+
+
+@BOTH
+@pytest.mark.parametrize("case", EXPECTED_OF_TLS, ids=lambda case: case[2])
+def test_a_certificate_that_does_not_count_is_told_in_one_line_with_the_reason(
+    tls_files: Path, tmp_path: Path, transport: Transport, case: tuple[str, str, str]
+) -> None:
+    shown, ca_file, said = case
+    tls = SlapdTls(certificate=tls_files / f"{shown}.pem", key=tls_files / f"{shown}.key")
+    with serve(tmp_path / "s", world_ldif(), tls=tls) as server:
+        host = over_tls(server, transport)
+        settings = ldap_settings(server, tls=LdapTls(ca_file=tls_files / ca_file))
+        fault = faults_within(lambda: session_of(settings, host), 2)
+        assert f"`{host.uri}`: TLS: {said}" == fault.problem
+
+
+@contextmanager
+def shaking_hands(answer: Callable[[socket.socket], object]) -> Iterator[LdapHost]:
+    """Yield the address of a server that answers one connection in its own way."""
+
+    def serve_one(listener: socket.socket) -> None:
+        accepted, _address = listener.accept()
+        with accepted, suppress(OSError):
+            answer(accepted)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve_one, args=(listener,))
+        thread.start()
+        yield read_ldap_uri(f"ldaps://127.0.0.1:{listener.getsockname()[1]}")
+        thread.join(10)
+
+
+def _speak_tls_1_2(tls_files: Path, accepted: socket.socket) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls_files / "server.pem", tls_files / "server.key")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.wrap_socket(accepted, server_side=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (_speak_tls_1_2, "tlsv1 alert protocol version"),
+        (lambda _files, accepted: accepted.sendall(b"HTTP/1.1 400 Bad Request\r\n"), "wrong version number"),
+        (lambda _files, accepted: accepted.recv(10_000), "no answer in time"),
+    ],
+    ids=["another version of TLS", "no TLS at all", "silence"],
+)
+def test_a_handshake_that_fails_is_told_in_one_line_with_the_reason(
+    tls_files: Path, answer: Callable[[Path, socket.socket], object], said: str
+) -> None:
+    hold = threading.Event()
+
+    def play(accepted: socket.socket) -> None:
+        answer(tls_files, accepted)
+        hold.wait(10)
+
+    with shaking_hands(play) as host:
+        settings = LdapSettings(
+            hosts=(host.uri,),
+            base=read_ldap_dn(SUFFIX),
+            connect_timeout=timedelta(seconds=1),
+            tls=LdapTls(ca_file=tls_files / "ca.pem", minimum_version="1.3"),
+        )
+        fault = faults_within(lambda: session_of(settings, host), 3)
+        hold.set()
+    assert f"`{host.uri}`: TLS: {said}" == fault.problem
+
+
+# ldap3 leaves the socket of the first address to Python's collector, which closes it with a warning.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_name_with_several_addresses_is_told_as_one_line_of_what_each_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def two_addresses(_name: str, *arguments: object, **options: object) -> list[object]:
+        return [
+            *look_up("127.0.0.1", *arguments, **options),  # type: ignore[arg-type]  # as they come
+            *look_up("127.0.0.2", *arguments, **options),  # type: ignore[arg-type]  # as they come
+        ]
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setattr(socket, "getaddrinfo", two_addresses)
+    uri = f"ldap://ldap.example:{port}"
+    settings = LdapSettings(hosts=(uri,), base=read_ldap_dn(SUFFIX))
+    host = replace(read_ldap_uri(uri), transport=Transport.LOOPBACK)
+    fault = faults_within(lambda: session_of(settings, host), 3)
+    said = "socket connection error while opening: [Errno 111] Connection refused"
+    assert f"`{uri}`: {said}" == fault.problem
 
 
 def test_a_tls_handshake_that_stalls_is_held_to_the_connect_timeout() -> None:

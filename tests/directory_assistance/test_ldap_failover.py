@@ -24,7 +24,7 @@ from directory_assistance.directory import HostState
 from directory_assistance.errors import DirectoryAnswerMalformed, DirectoryUnavailable
 from tests.support import ldap_wire
 from tests.support.directories import DOMAIN, ROOT, deadline, ldap_settings, world_ldif
-from tests.support.pki import NOW, SERVER_AUTH
+from tests.support.pki import BEGIN, END, NOW, SERVER_AUTH
 from tests.support.proxy import Proxy, black_hole
 from tests.support.slapd import SlapdServer, SlapdTls, serve
 
@@ -165,7 +165,7 @@ def test_t60_a_host_whose_certificate_has_expired_is_passed_over_until_it_is_ren
         not_before=NOW - timedelta(days=20),
         not_after=NOW - timedelta(days=10),
     )
-    new = ROOT.issue_server("127.0.0.1")
+    new = ROOT.issue_server("127.0.0.1", not_before=BEGIN, not_after=END)
     files = {"ca.pem": ROOT.pem, "server.pem": old.pem, "server.key": old.key_pem}
     for name, text in files.items():
         (tmp_path / name).write_text(text)

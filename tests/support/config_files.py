@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from directory_assistance.errors import Problem
-from tests.support.pki import NOW, Authority
+from tests.support.pki import BEGIN, END, NOW, Authority
 
 __all__ = ["MISTAKES", "expected_problems", "lay_files", "printed"]
 
@@ -22,9 +22,9 @@ GOOD_DIRECTORY_ASSISTANCE = "primary: {domain: Renovations, url: 'sqlite:///dire
 
 def lay_files(folder: Path) -> None:
     """Write what the files of configuration name: certificates, keys, lists, secrets, a small other file."""
-    root = Authority.root(now=NOW)
+    root = Authority.root(now=NOW, not_before=BEGIN, not_after=END)
     issuing = root.issue_authority()
-    server = root.issue_server("localhost")
+    server = root.issue_server("localhost", not_before=BEGIN, not_after=END)
     texts = {
         "corp-root.pem": root.pem,
         "corp-issuing.pem": issuing.pem,
@@ -46,7 +46,7 @@ def lay_files(folder: Path) -> None:
     (folder / "open.secret").chmod(0o644)
     secrets = {
         "server.key": server.key_pem,
-        "other.key": root.issue_server("localhost").key_pem,
+        "other.key": root.issue_server("localhost", not_before=BEGIN, not_after=END).key_pem,
         "edge.secret": "the secret of the edge\n",
         "airius.password": "the password of Airius\n",
         "corp.password": "the password of Corp\n",

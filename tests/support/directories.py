@@ -43,7 +43,7 @@ from directory_assistance.sql_values import (
     name_key,
     text_key,
 )
-from tests.support.pki import NOW, Authority, Issued
+from tests.support.pki import BEGIN, END, NOW, Authority, Issued
 from tests.support.samba_ad import SambaServer
 from tests.support.slapd import SUFFIX, SlapdServer, Value, entries_ldif, ldif, serve
 
@@ -80,7 +80,7 @@ __all__ = [
 
 DOMAIN = "Airius"
 
-ROOT = Authority.root("CN=Airius Root CA,O=Airius", now=NOW)
+ROOT = Authority.root("CN=Airius Root CA,O=Airius", now=NOW, not_before=BEGIN, not_after=END)
 ACME = Authority.root('CN=Acme \\"Best\\" CA\\, Ltd.,OU=R\\+D,O=Acme', now=NOW)
 DAVE = ROOT.issue("CN=Dave Lawson,O=airius.com")
 DAVE_OLD = ROOT.issue("CN=Dave Lawson,O=airius.com")

@@ -36,9 +36,11 @@ from authsvc.sample_world.pki import (
 from directory_assistance.der import SEQUENCE, read_element, read_elements
 
 __all__ = [
+    "BEGIN",
     "CA_KEY_USAGE",
     "CLIENT_AUTH",
     "CLIENT_KEY_USAGE",
+    "END",
     "NOW",
     "SERVER_AUTH",
     "SID_EXTENSION_OID",
@@ -66,6 +68,10 @@ __all__ = [
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 """The instant at which tests happen."""
+
+BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
+END = datetime(2120, 1, 1, tzinfo=UTC)
+"""Dates of what takes part in a real TLS handshake: that is checked by the clock of the machine, not at `NOW`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,6 +111,15 @@ class PostgresqlServer:
         self._process.resume()
 
     @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Make the server silent inside the block."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
+
+    @contextmanager
     def database(self, template: str = "template0") -> Iterator[str]:
         """Make a scratch database and yield its address; drop it at the end, whoever is still connected.
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ from authsvc.store.databases import create_database, replace_database
 from authsvc.store.migrate import migrate
 from authsvc.store.people import create_person
 from authsvc.store.schema import open_engine
-from tests.support.pki import NOW, SERVER_AUTH, Authority, Issued, host
+from tests.support.pki import BEGIN, END, NOW, SERVER_AUTH, Authority, Issued, host
 from tests.support.sample_world import free_ports
 from tests.support.store import changing, person
 
@@ -40,13 +40,11 @@ __all__ = [
     "Place",
     "World",
     "acl",
+    "fill_store",
     "lay_place",
     "serving_service",
     "world",
 ]
-
-BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
-END = datetime(2120, 1, 1, tzinfo=UTC)
 
 _SECRET = "the secret of the edge"
 
@@ -206,25 +204,26 @@ def _filled_store() -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "directory.db"
         engine = open_engine(f"sqlite:///{path}")
-        migrate(engine)
-        with changing(engine) as change:
-            for short, held in world().people.items():
-                if short != "norma":
-                    name = held.certificate.subject.rfc4514_string().split(",")[0].removeprefix("CN=")
-                    certificates = [CertificateRecord.from_der(held.der)]
-                    mail = f"{short}@renovations.example"
-                    told = person(
-                        f"{name}/Renovations", mail=mail, display_name=name, certificates=certificates
-                    )
-                    create_person(change, told)
-            create_database(
-                change, _database("sales.nsf", acl("Dave Lawson/Renovations", Level.READER, "Buyer"))
-            )
-            replace_database(change, "directory", _database("directory", *DIRECTORY))
+        fill_store(engine)
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         engine.dispose()
         return path.read_bytes()
+
+
+def fill_store(engine: Engine) -> None:
+    """Write people and databases into an empty database."""
+    migrate(engine)
+    with changing(engine) as change:
+        for short, held in world().people.items():
+            if short != "norma":
+                name = held.certificate.subject.rfc4514_string().split(",")[0].removeprefix("CN=")
+                certificates = [CertificateRecord.from_der(held.der)]
+                mail = f"{short}@renovations.example"
+                told = person(f"{name}/Renovations", mail=mail, display_name=name, certificates=certificates)
+                create_person(change, told)
+        create_database(change, _database("sales.nsf", acl("Dave Lawson/Renovations", Level.READER, "Buyer")))
+        replace_database(change, "directory", _database("directory", *DIRECTORY))
 
 
 def _database(name: str, *entries: AclEntry) -> Database:

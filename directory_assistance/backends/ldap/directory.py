@@ -74,9 +74,9 @@ _SUCCESS = 0
 _SIZE_LIMIT_EXCEEDED = 4
 _NO_SUCH_OBJECT = 32
 _INVALID_VALUE = frozenset({21, 34})  # invalidAttributeSyntax, invalidDNSyntax
-_BAD_QUESTION = frozenset(
-    {12, 17, 18}
-)  # unavailableCriticalExtension, undefinedAttributeType, inappropriateMatching
+_BAD_QUESTION = frozenset({2, 12, 17, 18})
+"""protocolError, unavailableCriticalExtension, undefinedAttributeType, inappropriateMatching. A 389 Directory Server
+says protocolError to a value with NUL in a substring filter, and values come from certificates: the host is well."""
 
 _FOUND_BY_TEXT = {FindBy.UID: "uid", FindBy.UPN: "userPrincipalName"}
 """What finds an entry and is no part of an `Entry`."""

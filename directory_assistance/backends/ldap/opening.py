@@ -68,6 +68,8 @@ class _VerifyingTls(ldap3.Tls):
 
     ldap3's own would accept every certificate by default, compares names with a copy of code that Python
     dropped, and cannot set a minimum version.
+
+    `failure`: what the last handshake ended with, None if it succeeded. ldap3 tells it as the text of a text.
     """
 
     def __init__(self, context: ssl.SSLContext, host: LdapHost, handshake_seconds: float) -> None:
@@ -76,6 +78,7 @@ class _VerifyingTls(ldap3.Tls):
         self._context = context
         self._server_name = host.host
         self._handshake_seconds = handshake_seconds
+        self.failure: OSError | None = None
 
     # The signature is ldap3's; it asks for the handshake wherever it calls this.
     def wrap_socket(self, connection: ldap3.Connection, do_handshake: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
@@ -84,9 +87,14 @@ class _VerifyingTls(ldap3.Tls):
         plain = connection.socket if bounded is None else bounded.plain
         _send_at_once(plain)
         plain.settimeout(self._handshake_seconds)  # Python holds the whole handshake to it
-        protected = self._context.wrap_socket(
-            plain, server_side=False, do_handshake_on_connect=True, server_hostname=self._server_name
-        )
+        try:
+            protected = self._context.wrap_socket(
+                plain, server_side=False, do_handshake_on_connect=True, server_hostname=self._server_name
+            )
+        except OSError as error:
+            self.failure = error
+            raise
+        self.failure = None
         if bounded is None:
             connection.socket = protected
         else:
@@ -116,17 +124,18 @@ def open_session(domain: str, host: LdapHost, settings: LdapSettings, deadline: 
     seconds = min(settings.connect_timeout.total_seconds(), deadline - now)
     if seconds <= 0:
         raise DirectoryUnavailable(domain, f"no time left to connect to `{host.uri}`")
-    with _translated(domain, host, None):
-        connection = _make_connection(domain, host, settings, seconds)
+    with _translated(domain, host):
+        tls = _make_tls(host, settings, seconds)
+        connection = _make_connection(domain, host, settings, seconds, tls)
     try:
-        with _translated(domain, host, None):
+        with _translated(domain, host, tls=tls):
             connection.open(reset_usage=True, read_server_info=False)  # step 1
             bounded = BoundedSocket(connection.socket)  # step 2
             connection.socket = bounded
             # ldap3 appends each chunk to all before it, so few large ones.
             connection.strategy.socket_size = _READ_SIZE
         bounded.allow(min(time.monotonic() + settings.timeout.total_seconds(), deadline), LARGEST_ANSWER)
-        _secure_and_bind(domain, host, connection, bounded)  # steps 3 and 4
+        _secure_and_bind(domain, host, connection, bounded, tls)  # steps 3 and 4
     except BaseException:
         if connection.socket is not None:  # ldap3 leaves it open when a handshake fails
             connection.socket.close()
@@ -135,10 +144,14 @@ def open_session(domain: str, host: LdapHost, settings: LdapSettings, deadline: 
 
 
 def _secure_and_bind(
-    domain: str, host: LdapHost, connection: ldap3.Connection, bounded: BoundedSocket
+    domain: str,
+    host: LdapHost,
+    connection: ldap3.Connection,
+    bounded: BoundedSocket,
+    tls: _VerifyingTls | None,
 ) -> None:
     if host.transport is Transport.START_TLS:
-        with _translated(domain, host, bounded):
+        with _translated(domain, host, bounded, tls):
             connection.start_tls(read_server_info=False)
         # ldap3 returns something true also where it did not.
         if not connection.tls_started or not isinstance(bounded.plain, ssl.SSLSocket):
@@ -157,10 +170,15 @@ def _send_at_once(plain: socket.socket) -> None:
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _make_connection(domain: str, host: LdapHost, settings: LdapSettings, seconds: float) -> ldap3.Connection:
-    tls = None
-    if host.transport in {Transport.TLS, Transport.START_TLS}:
-        tls = _VerifyingTls(make_tls_context(settings), host, seconds)
+def _make_tls(host: LdapHost, settings: LdapSettings, seconds: float) -> _VerifyingTls | None:
+    if host.transport not in {Transport.TLS, Transport.START_TLS}:
+        return None
+    return _VerifyingTls(make_tls_context(settings), host, seconds)
+
+
+def _make_connection(
+    domain: str, host: LdapHost, settings: LdapSettings, seconds: float, tls: _VerifyingTls | None
+) -> ldap3.Connection:
     server = ldap3.Server(
         host=host.uri if host.transport is Transport.SOCKET else host.host,
         port=host.port or None,
@@ -263,7 +281,9 @@ def _read_password(domain: str, source: Path | Callable[[], str]) -> str:
 
 
 @contextmanager
-def _translated(domain: str, host: LdapHost, bounded: BoundedSocket | None) -> Iterator[None]:
+def _translated(
+    domain: str, host: LdapHost, bounded: BoundedSocket | None = None, tls: _VerifyingTls | None = None
+) -> Iterator[None]:
     """Turn what ldap3, sockets and TLS raise into faults: the one place that does."""
     try:
         yield
@@ -274,8 +294,19 @@ def _translated(domain: str, host: LdapHost, bounded: BoundedSocket | None) -> I
             ) from error
         if bounded is not None and bounded.timed_out:
             raise HostSilent(domain, f"`{host.uri}` did not answer in time") from error
+        if tls is not None and tls.failure is not None:
+            raise ConnectionLost(domain, f"`{host.uri}`: TLS: {one_line(tls.failure)}") from error
         if isinstance(error, LDAPCommunicationError | OSError):
-            raise ConnectionLost(domain, f"`{host.uri}`: {one_line(error)}") from error
+            raise ConnectionLost(domain, f"`{host.uri}`: {_tell(error)}") from error
         if isinstance(error, LDAPException):
             raise TransportFault(domain, f"`{host.uri}`: {one_line(error)}") from error
         raise TransportFault(domain, f"`{host.uri}` sent something that is not LDAP") from error
+
+
+def _tell(error: LDAPException | OSError) -> str:
+    """Return what an exception of connecting says; ldap3 collects those of a name with several addresses."""
+    match error.args:
+        case (str(), [*collected]):
+            return shorten("; ".join(dict.fromkeys(one_line(each) for each, _address in collected)))
+        case _:
+            return one_line(error)

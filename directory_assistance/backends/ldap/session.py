@@ -17,6 +17,7 @@ Standards: RFC 4511 (protocol), RFC 2696 (paged results).
 """
 
 import math
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -312,5 +313,14 @@ def translated(domain: str, host: LdapHost, bounded: BoundedSocket) -> Iterator[
 
 
 def one_line(error: Exception) -> str:
-    """Return what an exception says, as error texts quote it."""
-    return shorten(" ".join(str(error).split()))
+    """Return what an exception says, as error texts quote it: of OpenSSL's the reason, without its line of a C file."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            text = f"certificate verify failed: {error.verify_message.removesuffix('.')}"
+        case ssl.SSLError(reason=str(reason)) if reason:
+            text = reason.lower().replace("_", " ")
+        case TimeoutError():
+            text = "no answer in time"
+        case _:
+            text = str(error)
+    return shorten(" ".join(text.split()))
