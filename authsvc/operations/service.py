@@ -50,6 +50,7 @@ from directory_assistance.domains import AnyDomain, DirectoryAssistance, Primary
 from directory_assistance.entry import Identity
 from directory_assistance.errors import DirectoryFault
 from directory_assistance.settings import DirectoryAssistanceSettings, SqlSettings
+from directory_assistance.sql_engine import open_engine as open_reading_engine
 from directory_assistance.trace import TraceRecorder
 
 __all__ = ["API_NAME", "Readiness", "Service", "open_assistance"]
@@ -247,7 +248,7 @@ class Service:
             settings: the configuration.
             serving: whether requests will be answered: then the schema of every enabled sql directory is created
                 or migrated, and the audit file is opened. Otherwise a schema that is not this version's is
-                refused, and nothing is written.
+                refused, a database file that is not there is a fault, and nothing can be written.
             now: the wall clock (UTC).
             monotonic: the clock of deadlines, in seconds.
 
@@ -263,7 +264,7 @@ class Service:
         with ExitStack() as opened:
             engines: list[Engine] = []
             for each in _sql_directories(settings.directory_assistance):
-                engines.append(open_engine(each.url))
+                engines.append((open_engine if serving else open_reading_engine)(each.url))
                 opened.callback(engines[-1].dispose)
             for engine in engines:
                 (migrate if serving else require_schema)(engine)
