@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from directory_assistance.errors import shorten
 from directory_assistance.sql_waiting import limit_waits
 
-__all__ = ["CONNECTIONS", "SqlSettings", "open_engine", "read_database_url"]
+__all__ = ["CONNECTIONS", "DatabaseMissing", "SqlSettings", "open_engine", "read_database_url"]
 
 _BUSY_TIMEOUT_SECONDS = 2.0
 """How long SQLite waits for a writer that switches the journal; reading in write-ahead mode never waits."""
@@ -39,6 +40,10 @@ _POOL_TIMEOUT_SECONDS = 2.0
 """How long a look-up waits for a free connection."""
 
 _EXPECTED = "expected `sqlite:///FILE` or `postgresql+psycopg://NAME@HOST/DATABASE`"
+
+
+class DatabaseMissing(sqlite3.OperationalError):
+    """There is no file where the database should be; SQLite itself says the same of a folder or a lack of rights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +121,18 @@ def _open_sqlite(database: str) -> Engine:
     address = f"file:{quote(str(Path(database).absolute()))}?mode=rw"
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            address,
-            uri=True,
-            timeout=_BUSY_TIMEOUT_SECONDS,
-            isolation_level=None,  # the driver would begin transactions by its own guess; `_begin` does
-            check_same_thread=False,  # the pool lends a connection to one thread at a time
-        )
+        try:
+            connection = sqlite3.connect(
+                address,
+                uri=True,
+                timeout=_BUSY_TIMEOUT_SECONDS,
+                isolation_level=None,  # the driver would begin transactions by its own guess; `_begin` does
+                check_same_thread=False,  # the pool lends a connection to one thread at a time
+            )
+        except sqlite3.OperationalError as error:
+            if _is_missing(database):
+                raise DatabaseMissing(f"there is no file `{shorten(database)}`") from error
+            raise
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
@@ -139,5 +149,16 @@ def _open_sqlite(database: str) -> Engine:
     return engine
 
 
+def _is_missing(file: str) -> bool:
+    try:
+        Path(file).stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN")

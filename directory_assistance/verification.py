@@ -10,6 +10,7 @@ Invariants:
 * A check never raises a `DirectoryFault`: that a directory does not answer is what is to be found out.
 * Every check that is not `ok` says what to change, and none repeats a password or a whole certificate.
 * A look-up that is not answered is never told as one that finds nobody.
+* `why` repeats nothing that a directory or a certificate holds: a log may have it.
 * Nothing is decided here. The entry found goes through the same functions as in a search; a `Match` is made
   by `search.py` alone.
 """
@@ -33,6 +34,8 @@ __all__ = ["Check", "CheckRecorder", "CheckResult", "Reached", "Sample", "Verifi
 _UNIQUE_LIMIT = 2
 """Entries asked for where the fact is unique, as in a search."""
 
+_SEVERAL_BOUND = "several entries are bound to it (`ambiguous`)"
+
 _MOST_GROUPS_SHOWN = 10
 """Names of groups that a line repeats; `explain` has all of them."""
 
@@ -52,7 +55,8 @@ class Check:
 
     `name` is a stable word (`connect`, `tls`, `find_by`); `subject` is what was looked at (a host, a way).
     `found` is one line. `advice` is what to change, empty where the result is `ok`. `milliseconds` is None
-    for what took no time because it was not done.
+    for what took no time because it was not done. `why` tells a failure in words that name nobody, empty elsewhere;
+    `answered` is false where it is that a question was not answered.
     """
 
     name: str
@@ -61,6 +65,8 @@ class Check:
     found: str
     advice: str = ""
     milliseconds: float | None = None
+    why: str = ""
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +133,13 @@ class CheckRecorder:
         """Record what works and should be changed."""
         self._add(name, subject, CheckResult.WARNING, found, advice)
 
-    def fail(self, name: str, subject: str, found: str, *, advice: str) -> None:
-        """Record what does not work."""
-        self._add(name, subject, CheckResult.FAILED, found, advice)
+    def fail(self, name: str, subject: str, found: str, *, advice: str, why: str = "") -> None:
+        """Record what does not work; `why` in words that name nobody, by default `found`."""
+        self._add(name, subject, CheckResult.FAILED, found, advice, why=why or found)
+
+    def fail_to_ask(self, name: str, subject: str, fault: DirectoryFault, *, advice: str) -> None:
+        """Record a question that was not answered."""
+        self._add(name, subject, CheckResult.FAILED, fault.problem, advice, why=fault.problem, answered=False)
 
     def skip(self, name: str, subject: str, found: str, *, advice: str) -> None:
         """Record what could not be looked at, and why."""
@@ -138,7 +148,17 @@ class CheckRecorder:
         )
         self.begin()
 
-    def _add(self, name: str, subject: str, result: CheckResult, found: str, advice: str) -> None:
+    def _add(  # noqa: PLR0913 - the parts of a check
+        self,
+        name: str,
+        subject: str,
+        result: CheckResult,
+        found: str,
+        advice: str,
+        *,
+        why: str = "",
+        answered: bool = True,
+    ) -> None:
         assert bool(advice) is (result is not CheckResult.OK)
         milliseconds = round((self._monotonic() - self._begun) * 1000, 1)
         self._checks.append(
@@ -149,6 +169,8 @@ class CheckRecorder:
                 found=found,
                 advice=advice,
                 milliseconds=milliseconds,
+                why=why,
+                answered=answered,
             )
         )
         self.begin()
@@ -213,9 +235,8 @@ def _verify_way(
     try:
         answer = domain.directory.find_entries(candidate, limit=limit, deadline=deadline)
     except DirectoryFault as fault:
-        recorder.fail(
-            "find_by", find_by, fault.problem, advice="see the checks before; decisions are undecided"
-        )
+        advice = "see the checks before; decisions are undecided"
+        recorder.fail_to_ask("find_by", find_by, fault, advice=advice)
         return None
     if not answer.supported:
         recorder.skip(
@@ -232,13 +253,14 @@ def _verify_way(
             find_by,
             f"{asked}: more than {limit} entries, so the certificate is `ambiguous`",
             advice="a way that finds fewer, or a larger `size_limit`",
+            why=f"`{find_by}` finds more than {limit} entries (`ambiguous`)",
         )
         return None
     bound = [entry for entry in answer.entries if binds(plan, entry, sample.names, sample.anchor_id)]
     told = f"{asked}: {_counted(len(answer.entries))}, {len(bound)} bound by {plan.bind_by}"
     if len(bound) > 1:
         advice = "remove the certificate from every entry but one"
-        recorder.fail("find_by", find_by, f"{told}: `ambiguous`", advice=advice)
+        recorder.fail("find_by", find_by, f"{told}: `ambiguous`", advice=advice, why=_SEVERAL_BOUND)
     elif bound:
         recorder.ok("find_by", find_by, told)
     elif answer.entries:
@@ -284,6 +306,7 @@ def _verify_owner(
             "sample",
             f"several entries are bound to it: {named}",
             advice="remove the certificate from every entry but one",
+            why=_SEVERAL_BOUND,
         )
     elif not complete:
         advice = "what is wrong with the ways above"
@@ -295,6 +318,7 @@ def _verify_owner(
             _printed(first.names[0]),
             f"found, but not bound (`certificate_differs`): {why}",
             advice=_binding_advice(domain, first),
+            why=f"found, but not bound by {domain.plan.bind_by} (`certificate_differs`)",
         )
     else:
         recorder.fail(
@@ -326,6 +350,7 @@ def _verify_names(recorder: CheckRecorder, domain: AnyDomain, entry: Entry) -> N
             _printed(own),
             f"the name attribute holds no distinguished name: {error}",
             advice="write a name such as `CN=John Doe,O=Acme` there",
+            why="the name attribute holds no distinguished name",
         )
         return own
     for name in names:
@@ -386,7 +411,7 @@ def _verify_groups(
         )
     except DirectoryFault as fault:
         advice = "see the checks before, and `groups`: decisions about this person are undecided"
-        recorder.fail("groups", _printed(own), fault.problem, advice=advice)
+        recorder.fail_to_ask("groups", _printed(own), fault, advice=advice)
         return
     shown = ", ".join(f"`{shorten(hit.group.name)}`" for hit in hits[:_MOST_GROUPS_SHOWN])
     more = f" and {len(hits) - _MOST_GROUPS_SHOWN} more" if len(hits) > _MOST_GROUPS_SHOWN else ""

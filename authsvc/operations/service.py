@@ -28,8 +28,9 @@ from authsvc.decision.verdict import Verdict
 from authsvc.operations import watches
 from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord
 from authsvc.operations.decider import Decider
-from authsvc.operations.hosts import HostLog
+from authsvc.operations.hosts import HostLog, host_statuses
 from authsvc.operations.metrics import DirectoryFigures, Figures
+from authsvc.operations.self_tests import SelfTests
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
 from authsvc.operations.verifying import DirectoryVerifier
 from authsvc.operations.watches import Watches
@@ -50,6 +51,7 @@ from directory_assistance.domains import AnyDomain, DirectoryAssistance, Primary
 from directory_assistance.entry import Identity
 from directory_assistance.errors import DirectoryFault
 from directory_assistance.settings import DirectoryAssistanceSettings, SqlSettings
+from directory_assistance.sql_engine import open_engine as open_reading_engine
 from directory_assistance.trace import TraceRecorder
 
 __all__ = ["API_NAME", "Readiness", "Service", "open_assistance"]
@@ -208,14 +210,9 @@ class Service:
         )
         self._databases = SqlDatabases(engines[0])
         self._generations = tuple(map(GenerationReader, engines))
-        self.verifier = DirectoryVerifier(
-            settings.directory_assistance,
-            assistance,
-            trust=lambda: trust.current.store,
-            front_ends=(API_NAME, *self.policies),
-            now=now,
-            monotonic=monotonic,
-        )
+        self.verifier = self._verifier_of(assistance)
+        asking = self._verifier_of(self._without_memory)
+        self._self_tests = SelfTests(asking.sampled_domains, asking.look_for_sample, monotonic=monotonic)
         self._policy = Policy(
             deny_access=settings.deny_access,
             full_access_administrators=settings.full_access_administrators,
@@ -232,6 +229,16 @@ class Service:
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
 
+    def _verifier_of(self, assistance: DirectoryAssistance) -> DirectoryVerifier:
+        return DirectoryVerifier(
+            self.settings.directory_assistance,
+            assistance,
+            trust=lambda: self._trust.current.store,
+            front_ends=(API_NAME, *self.policies),
+            now=self.now,
+            monotonic=self._monotonic,
+        )
+
     @classmethod
     def open(
         cls,
@@ -247,7 +254,7 @@ class Service:
             settings: the configuration.
             serving: whether requests will be answered: then the schema of every enabled sql directory is created
                 or migrated, and the audit file is opened. Otherwise a schema that is not this version's is
-                refused, and nothing is written.
+                refused, a database file that is not there is a fault, and nothing can be written.
             now: the wall clock (UTC).
             monotonic: the clock of deadlines, in seconds.
 
@@ -263,7 +270,7 @@ class Service:
         with ExitStack() as opened:
             engines: list[Engine] = []
             for each in _sql_directories(settings.directory_assistance):
-                engines.append(open_engine(each.url))
+                engines.append((open_engine if serving else open_reading_engine)(each.url))
                 opened.callback(engines[-1].dispose)
             for engine in engines:
                 (migrate if serving else require_schema)(engine)
@@ -308,6 +315,7 @@ class Service:
         self._wake.set()
         if self._watcher is not None:
             self._watcher.join()
+        self._self_tests.close()
         self._watches.close()
         self.decider.close()
         self._trust.stop()
@@ -397,6 +405,7 @@ class Service:
         # Of a directory that does not answer, its servers and its watch say the same once more.
         warnings.extend(self._host_log.warnings(but=silent))
         warnings.extend(watches.warnings(self._watches.domains, but=silent))
+        warnings.extend(self._self_tests.warnings(but=silent))
         if self.audit is None or self.audit.problem:
             problems.append(f"audit: {'no file is open' if self.audit is None else self.audit.problem}")
         return Readiness(problems=tuple(problems), warnings=tuple(warnings))
@@ -480,6 +489,7 @@ class Service:
             try:
                 self._watches.start()  # in this thread, because a directory may take its time
                 self._look()
+                self._self_tests.observe(self._watches.domains, host_statuses(self._assistance))
             except Exception:  # noqa: BLE001 - see below
                 # The outermost handler of this thread. If it ended, nobody would see a change any more; so the
                 # defect is logged, nothing is served from the cache meanwhile, and watching goes on.

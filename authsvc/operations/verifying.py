@@ -36,7 +36,7 @@ from directory_assistance.settings import (
     SqlSettings,
 )
 from directory_assistance.sql_engine import open_engine
-from directory_assistance.verification import CheckRecorder, Sample, Verification, verify_sample
+from directory_assistance.verification import Check, CheckRecorder, Sample, Verification, verify_sample
 
 __all__ = ["LONGEST_VERIFICATION", "MOST_VERIFICATIONS", "DirectoryVerifier", "VerifierBusy"]
 
@@ -91,6 +91,12 @@ class DirectoryVerifier:
             if isinstance(domain, PrimaryDomain) or domain.enabled
         )
 
+    @property
+    def sampled_domains(self) -> tuple[str, ...]:
+        """Those of `enabled_domains` that have a sample."""
+        sampled = {each.domain for each in self._configured if each.sample is not None}
+        return tuple(name for name in self.enabled_domains if name in sampled)
+
     def find(self, name: str) -> str | None:
         """Return the domain that is meant by a name, in whatever case, or None."""
         return next(
@@ -116,6 +122,22 @@ class DirectoryVerifier:
         domain, settings = self._assistance.every_domain[position], self._configured[position]
         with self._place():
             return self._verify(domain, settings)
+
+    def look_for_sample(self, name: str, deadline: float) -> tuple[Check, ...]:
+        """Ask one directory for the owner of its sample, and for nothing else; no place is taken.
+
+        Args:
+            name: of its domain, one of `sampled_domains`.
+            deadline: monotonic seconds.
+
+        """
+        position = [domain.domain for domain in self._assistance.every_domain].index(name)
+        domain, settings = self._assistance.every_domain[position], self._configured[position]
+        recorder = CheckRecorder(self._monotonic)
+        sample = self._read_sample(recorder, domain, settings.sample)
+        if sample is not None:
+            verify_sample(recorder, domain, sample, deadline=deadline)
+        return recorder.checks
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -182,11 +204,14 @@ class DirectoryVerifier:
         try:
             names = read_certificate_names(presented.der)
         except CertificateSyntaxError as error:
-            recorder.fail("sample", file.name, shorten(str(error)), advice="another certificate")
+            why = "the file holds a certificate whose names cannot be read"
+            recorder.fail("sample", file.name, shorten(str(error)), advice="another certificate", why=why)
             return None
         shown = f"`{shorten(render_ldap(names.subject))}`"
         if names.unusable:
-            recorder.fail("sample", file.name, f"{shown}: {names.unusable}", advice="another certificate")
+            why = "the file holds a certificate whose names cannot be used"
+            found = f"{shown}: {names.unusable}"
+            recorder.fail("sample", file.name, found, advice="another certificate", why=why)
             return None
         anchor_id, problem = self._anchor_of(presented)
         if problem:

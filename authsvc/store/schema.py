@@ -47,6 +47,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from authsvc.store.errors import StoreUnavailable
 from directory_assistance.errors import ConfigurationError, Problem, shorten
+from directory_assistance.sql_engine import DatabaseMissing
 from directory_assistance.sql_tables import generation, metadata
 from directory_assistance.sql_waiting import answered_until, limit_waits
 
@@ -152,7 +153,10 @@ settings = Table(
 
 
 def open_engine(url: str) -> Engine:
-    """Open a database by its SQLAlchemy address; no connection is made yet.
+    """Open a database by its SQLAlchemy address, to be written; no connection is made yet.
+
+    NOTE: the first connection makes an SQLite file that is not there. Who only reads opens it by
+    `directory_assistance.sql_engine`: a look must not turn a mistyped path into an empty store.
 
     Args:
         url: `sqlite:///file` or `postgresql+psycopg://...`; a relative file is relative to the working
@@ -300,6 +304,8 @@ def unavailable(error: SQLAlchemyError) -> StoreUnavailable:
     """Translate what SQLAlchemy raises: the one place where a database error becomes a fault."""
     # The driver's own text: SQLAlchemy's repeats the statement with its values.
     cause = getattr(error, "orig", None) or error
+    if isinstance(cause, DatabaseMissing):
+        return StoreUnavailable(f"{cause}: `authsvc apply` or `authsvc serve` makes it")
     return StoreUnavailable(f"the store did not answer: {shorten(' '.join(str(cause).split()))}")
 
 

@@ -379,6 +379,60 @@ def test_apply_and_export_reach_a_secondary_directory_by_its_name_in_any_case(wi
     assert "Walter" not in run_authsvc("export", config=with_secondary.config).stdout
 
 
+LOOKS = [
+    ("explain", "none"),
+    ("check-config", "--with-directories"),
+    ("export",),
+]
+
+
+@pytest.mark.parametrize("folder", ["var", "gone"], ids=["without the file", "without the folder"])
+@pytest.mark.parametrize("command", LOOKS, ids=" ".join)
+def test_a_look_at_a_database_that_is_not_there_is_undecided_and_makes_none(
+    world: World, command: tuple[str, ...], folder: str
+) -> None:
+    """A mistyped path must not become an empty store, in which everybody is refused."""
+    (world.folder / "var" / "directory.db").unlink()
+    file = world.folder / folder / "directory.db"
+    settings = world.folder / "directory-assistance.yaml"
+    settings.write_text(settings.read_text().replace("var/directory.db", f"{folder}/directory.db"))
+    result = run_authsvc(*command, config=world.config)
+    assert (3, f"error: there is no file `{file}`: `authsvc apply` or `authsvc serve` makes it\n") == (
+        result.exit_code,
+        result.stderr,
+    )
+    assert not file.exists()
+    assert [] == list((world.folder / "var").iterdir())
+
+
+@pytest.mark.parametrize(
+    "command", [("explain", "none"), ("export", "--directory", "Acme West")], ids=" ".join
+)
+def test_a_look_at_a_secondary_database_that_is_not_there_is_undecided_and_makes_none(
+    with_secondary: World, command: tuple[str, ...]
+) -> None:
+    result = run_authsvc(*command, config=with_secondary.config)
+    assert 3 == result.exit_code
+    assert "there is no file" in result.stderr
+    assert ["directory.db"] == [path.name for path in (with_secondary.folder / "var").iterdir()]
+
+
+def test_a_secondary_database_that_is_not_there_is_a_warning_of_check_config(with_secondary: World) -> None:
+    result = run_authsvc("check-config", "--with-directories", config=with_secondary.config)
+    assert 0 == result.exit_code
+    assert "`Acme West` does not answer: the database did not answer: there is no file" in result.stderr
+    assert ["directory.db"] == [path.name for path in (with_secondary.folder / "var").iterdir()]
+
+
+def test_a_look_writes_nothing_into_the_database(applied: World) -> None:
+    """Neither a file beside it that stays, nor a newer schema."""
+    file = applied.folder / "var" / "directory.db"
+    before = file.read_bytes()
+    for command in (("explain", applied.folder / "certificates" / "first-person.pem"), *LOOKS[1:]):
+        assert 0 == run_authsvc(*command, config=applied.config).exit_code
+    assert before == file.read_bytes()
+
+
 def test_the_primary_may_be_named_too(with_secondary: World) -> None:
     options = ("--directory", "example")
     assert run_authsvc("export", *options, config=with_secondary.config).stdout == (
@@ -618,7 +672,7 @@ def test_a_database_of_somebody_else_is_a_mistake_of_the_configuration(applied: 
 
 
 def test_a_database_without_our_tables_is_told_with_what_makes_them(world: World) -> None:
-    (world.folder / "var" / "directory.db").unlink()
+    (world.folder / "var" / "directory.db").write_bytes(b"")
     result = run_authsvc("explain", "none", config=world.config)
     assert result.exit_code == 2
     assert "`authsvc apply`" in result.stderr

@@ -21,6 +21,7 @@ from authsvc.store.errors import SchemaRefused, StoreMalformed, StoreUnavailable
 from authsvc.store.migrate import migrate, require_schema
 from authsvc.store.schema import (
     Change,
+    GenerationReader,
     acl_entries,
     database_roles,
     databases,
@@ -33,7 +34,9 @@ from authsvc.store.schema import (
     render_time,
 )
 from directory_assistance.errors import ConfigurationError
+from directory_assistance.sql_engine import open_engine as open_reading_engine
 from directory_assistance.sql_tables import person_names
+from tests.support.store import changing, open_store
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -290,3 +293,17 @@ def test_a_time_of_another_zone_is_printed_in_utc() -> None:
     there = datetime(2026, 11, 24, 14, 0, tzinfo=timezone(timedelta(hours=2)))
 
     assert "2026-11-24T12:00:00.000000Z" == render_time(there)
+
+
+def test_a_generation_that_is_read_by_an_engine_of_readers_is_as_of_now(tmp_path: Path) -> None:
+    """Not as of the first look: the connection that is kept holds no transaction open."""
+    path = tmp_path / "directory.db"
+    with open_store(tmp_path) as engine:
+        reading = open_reading_engine(f"sqlite:///{path}")
+        reader = GenerationReader(reading)
+        before = reader.read()
+        with changing(engine):
+            pass
+        assert before + 1 == reader.read()
+        reader.close()
+        reading.dispose()
