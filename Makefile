@@ -36,7 +36,16 @@ test: install test-servers  ## every test but the long ones
 test-long: install test-servers  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long
 
-PURE := directory_assistance/der.py,directory_assistance/dn*.py,directory_assistance/errors.py,directory_assistance/trace.py,directory_assistance/entry.py,directory_assistance/certificate_names.py,directory_assistance/naming*.py,directory_assistance/candidates.py,directory_assistance/filter*.py,directory_assistance/binding.py,directory_assistance/domains.py,directory_assistance/facts.py,directory_assistance/search.py,directory_assistance/groups.py,directory_assistance/identify.py,authsvc/reason.py,authsvc/original_request.py,authsvc/presented/*,authsvc/access/*,authsvc/decision/*,authsvc/trust/*
+DA := directory_assistance
+PURE := $(DA)/der.py,$(DA)/dn*.py,$(DA)/errors.py,$(DA)/trace.py,$(DA)/entry.py,$(DA)/certificate_names.py,$(DA)/stored_*.py
+PURE := $(PURE),$(DA)/naming*.py,$(DA)/candidates.py,$(DA)/filter*.py,$(DA)/binding.py,$(DA)/domains.py,$(DA)/facts.py,$(DA)/search.py
+PURE := $(PURE),$(DA)/groups.py,$(DA)/identify.py,$(DA)/identifiers.py,$(DA)/alternative_identities.py,$(DA)/judging.py,$(DA)/watching.py
+PURE := $(PURE),$(DA)/verification.py,$(DA)/config_lints.py,$(DA)/backends/caching.py,$(DA)/backends/answers.py,$(DA)/backends/memory.py
+PURE := $(PURE),$(DA)/backends/ldap/messages.py,$(DA)/backends/ldap/notifications.py,$(DA)/backends/ldap/root_dse.py
+PURE := $(PURE),$(DA)/backends/ldap/questions.py,$(DA)/backends/ldap/ad_groups.py,$(DA)/backends/ldap/reading.py
+PURE := $(PURE),$(DA)/backends/ldif/reading.py,$(DA)/backends/ldif/content.py,$(DA)/backends/ldif/members.py
+PURE := $(PURE),authsvc/reason.py,authsvc/original_request.py,authsvc/presented/*,authsvc/access/*,authsvc/decision/*,authsvc/trust/*
+PURE := $(PURE),authsvc/operations/watches.py,authsvc/operations/hosts.py,authsvc/operations/metrics.py
 
 coverage: install test-servers  ## every branch of the pure modules is taken by some test
 	$(BIN)/python -m pytest -m "not long" tests/directory_assistance tests/authsvc --cov --cov-branch --cov-report=

@@ -17,6 +17,7 @@ Invariants:
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from directory_assistance.binding import binds, why_not_bound
@@ -176,7 +177,14 @@ class CheckRecorder:
         self.begin()
 
 
-def verify_sample(recorder: CheckRecorder, domain: AnyDomain, sample: Sample, *, deadline: float) -> None:
+def verify_sample(
+    recorder: CheckRecorder,
+    domain: AnyDomain,
+    sample: Sample,
+    *,
+    deadline: float,
+    now: datetime | None = None,
+) -> None:
     """Ask a directory for the owner of a certificate that is known to be in it.
 
     1. Each way of the match plan: the question as asked, how many entries, how many bound.
@@ -188,13 +196,14 @@ def verify_sample(recorder: CheckRecorder, domain: AnyDomain, sample: Sample, *,
         domain: whose plan and directory.
         sample: the certificate; its path is not looked at here.
         deadline: monotonic seconds.
+        now: the instant; without it an entry that expires at all counts as expired, as in a search.
 
     """
     found, complete = _verify_ways(recorder, domain, sample, deadline)  # step 1
     entry = _verify_owner(recorder, domain, sample, found, complete=complete)  # step 2
     if entry is not None:  # step 3
         name = _verify_names(recorder, domain, entry)
-        _verify_state(recorder, entry)
+        _verify_state(recorder, entry, now)
         _verify_groups(recorder, domain, entry, name, deadline)
 
 
@@ -377,12 +386,15 @@ def _verify_name(recorder: CheckRecorder, domain: AnyDomain, name: Name) -> None
     )
 
 
-def _verify_state(recorder: CheckRecorder, entry: Entry) -> None:
+def _verify_state(recorder: CheckRecorder, entry: Entry, now: datetime | None) -> None:
     name = _printed(entry.names[0])
     if entry.disabled:
         recorder.fail(
             "state", name, "disabled or locked (`entry_disabled`)", advice="another `sample`, or unlock it"
         )
+    elif entry.expires is not None and (now is None or entry.expires <= now):
+        found = f"expired at {entry.expires.isoformat()} (`entry_disabled`)"
+        recorder.fail("state", name, found, advice="another `sample`, or a later end")
     else:
         recorder.ok("state", name, "neither disabled nor locked, as far as we may read")
 

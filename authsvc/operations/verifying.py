@@ -176,7 +176,7 @@ class DirectoryVerifier:
         else:
             sample = self._read_sample(recorder, domain, settings.sample)  # 2
             if sample is not None:
-                verify_sample(recorder, domain, sample, deadline=deadline)  # 3
+                verify_sample(recorder, domain, sample, deadline=deadline, now=self._now())  # 3
         return Verification(
             domain=domain.domain,
             kind=kind_of(settings.directory),

@@ -87,10 +87,12 @@ def read_pem(text: str) -> bytes:
         CertificateSyntaxError: no block, several, another label, or no base64 inside.
 
     """
-    blocks = _BLOCK.findall(text)
-    if len(blocks) != 1 or text.count(_BEGIN) != 1:
-        raise CertificateSyntaxError(f"expected one PEM block, found {text.count(_BEGIN)}")
-    label, content = blocks[0]
+    begins = text.count(_BEGIN)
+    # Counted first: with many beginnings and no end, the pattern would try the rest of the text from each of them.
+    block = _BLOCK.search(text) if begins == 1 else None
+    if block is None:
+        raise CertificateSyntaxError(f"expected one PEM block, found {begins}")
+    label, content = block.groups()
     if label != "CERTIFICATE":
         raise CertificateSyntaxError(f"expected a PEM block `CERTIFICATE`, found `{shorten(label)}`")
     try:

@@ -6,10 +6,8 @@ asked everything twice. What a kind cannot be asked is refused there by name (`K
 impossible stands in `DEVIATIONS` with the reason.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from directory_assistance.backends.caching import CachingDirectory, Lifetimes
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.candidates import (
@@ -46,7 +43,7 @@ from directory_assistance.dn import (
     render_ldap,
     wildcards_of,
 )
-from directory_assistance.entry import Entry, Group, StoredCertificate
+from directory_assistance.entry import Entry, StoredCertificate
 from directory_assistance.errors import DirectoryUnavailable
 from directory_assistance.filters import And, Equality, Filter, Not, Or, Present, Substring
 from directory_assistance.sql_engine import open_engine
@@ -61,7 +58,7 @@ from tests.support.directories import (
     STRANGER,
     deadline,
 )
-from tests.support.kinds import KINDS, Kind, Kinds
+from tests.support.kinds import KINDS, LDAP_KINDS, WITH_AND_WITHOUT_CACHE, Kind, Kinds
 from tests.support.pki import Issued
 from tests.support.postgresql import PostgresqlServer
 
@@ -71,38 +68,9 @@ JOHN_DNS = ["CN=John Smith,OU=East,O=airius.com", "CN=John Smith,OU=West,O=airiu
 PERIL_CN = 'Peril (of) * \\ "x", Jr.'
 
 
-BEHIND = " behind the cache"
-
-
-class AskedTwice(CachingDirectory):
-    """A cache that is asked everything twice, and answers with what it remembers."""
-
-    def find_entries(self, candidate: Candidate, *, limit: int, deadline: float) -> LookUp:
-        first = super().find_entries(candidate, limit=limit, deadline=deadline)
-        assert super().find_entries(candidate, limit=limit, deadline=deadline) is first
-        return first
-
-    def find_groups(self, members: Sequence[MemberReference], *, deadline: float) -> tuple[Group, ...]:
-        first = super().find_groups(members, deadline=deadline)
-        assert super().find_groups(members, deadline=deadline) is first
-        return first
-
-
-def behind_a_cache(directory: Directory) -> Directory:
-    return AskedTwice(directory, Lifetimes(unwatched=timedelta(hours=1)))
-
-
-@pytest.fixture(params=[*KINDS, *(name + BEHIND for name in KINDS)])
+@pytest.fixture(params=WITH_AND_WITHOUT_CACHE)
 def kind(request: pytest.FixtureRequest, kinds: Kinds) -> Kind:
-    name, behind, _ = request.param.partition(BEHIND)
-    plain = kinds[name]
-    if not behind:
-        return plain
-    return replace(
-        plain,
-        directory=behind_a_cache(plain.directory),
-        open_directory=lambda: behind_a_cache(plain.open_directory()),
-    )
+    return kinds.with_or_without_cache(request.param)
 
 
 @pytest.fixture
@@ -153,8 +121,6 @@ def issuer_serial(issued: Issued) -> IssuerSerialCandidate:
     names = read_certificate_names(issued.der)
     return IssuerSerialCandidate(issuer=names.issuer, serial=names.serial)
 
-
-LDAP_KINDS = {"slapd", "389-ds", "Samba AD"}
 
 FOUND: list[tuple[str, Candidate, list[str]]] = [
     ("the certificate itself finds its owner", certificate(DAVE), [DAVE_DN]),
@@ -480,6 +446,10 @@ CALLS: list[tuple[str, Callable[[Directory, DistinguishedName], object]]] = [
     (
         "a question for groups",
         lambda directory, dave: directory.find_groups([dave], deadline=deadline()),
+    ),
+    (
+        "a question for the groups of a person",
+        lambda directory, dave: directory.find_groups_of_person([dave], deadline=deadline()),
     ),
     ("a check", lambda directory, _dave: directory.check(deadline=deadline())),
 ]

@@ -34,7 +34,7 @@ from directory_assistance.errors import (
     DirectoryUnavailable,
     ExpansionLimitExceeded,
 )
-from directory_assistance.filters import Equality, Present
+from directory_assistance.filters import Comparison, Equality, Operator, Present
 from directory_assistance.groups import ExpansionLimits, expand_groups
 from directory_assistance.watching import EVERYTHING, Change, Watch, WatchState, WatchStatus
 from tests.support.directories import DAVE, DOMAIN, deadline
@@ -185,6 +185,12 @@ def test_a_filter_does_not_find_by_the_value_of_another_attribute_or_option(
     for attribute, value in (("cn;lang-de", "Ann"), ("sn", "Ann"), ("dn", ANN_DN), ("version", "1")):
         wanted = FilterCandidate(filter=Equality(attribute=attribute, value=value))
         assert find(directory, wanted) == LookUp(asked=f"`({attribute}={value})`")
+
+
+def test_a_filter_that_needs_a_schema_is_not_answered(holding: Callable[[str], LdifDirectory]) -> None:
+    ordering = Comparison(attribute="cn", operator=Operator.AT_LEAST, value="A")
+    found = find(holding(person("Ann")), FilterCandidate(filter=ordering))
+    assert (found.supported, found.entries, found.asked) == (False, (), "`(cn>=A)`")
 
 
 @pytest.mark.parametrize(

@@ -436,6 +436,12 @@ def test_a_record_is_read_again_in_its_place_whole_or_in_part(
         }
 
 
+def test_what_stands_before_the_name_of_a_record_is_none_of_its_values() -> None:
+    text = b"version: 1\n# cn: x\n# folded\n  cn: y\ndn: cn=z\ncn: z\n"
+    (record,) = read_records(text)
+    assert ValueReader(frozenset({"cn", "version"})).read(text, record.start, record.end) == {"cn": [b"z"]}
+
+
 @given(octets=st.binary(max_size=200) | st.text("dn:=cn \n\r#<version1", max_size=60).map(str.encode))
 def test_any_octets_are_records_or_a_syntax_error(octets: bytes) -> None:
     with suppress(LdifSyntaxError):

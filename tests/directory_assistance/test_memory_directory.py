@@ -19,6 +19,7 @@ from directory_assistance.filters import (
     Present,
     Substring,
 )
+from directory_assistance.judging import match_filter
 from tests.support.directories import deadline
 
 ADA = Entry(
@@ -93,6 +94,13 @@ RULE = Extensible(attribute="cn", rule="caseExactMatch", value="Ada")
 def test_a_filter_that_needs_a_schema_is_not_answered(wanted: Filter) -> None:
     found = ask(wanted)
     assert (found.supported, found.entries) == (False, ())
+
+
+@pytest.mark.parametrize("wanted", [ORDERING, RULE])
+def test_what_needs_a_schema_matches_nobody_though_somebody_has_the_attribute(wanted: Filter) -> None:
+    """Whoever judges without having asked whether that can be done finds nobody, and never everybody."""
+    assert not match_filter(wanted, {"cn": ("Ada",)})
+    assert match_filter(Present(attribute="cn"), {"cn": ("Ada",)})
 
 
 def test_a_security_identifier_finds_its_owner() -> None:

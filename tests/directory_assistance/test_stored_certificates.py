@@ -1,5 +1,6 @@
 """The cheap look into a stored certificate agrees with the strict reading, wherever that reads anything."""
 
+from cryptography.x509 import SubjectKeyIdentifier
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -10,6 +11,9 @@ from tests.support.pki import NOW, Authority
 
 CERTIFICATES = [
     *(issued.der for issued in (DAVE, ALAN, PERIL, STRANGER)),
+    ROOT.issue(
+        subject_key_id=False, extensions=[(SubjectKeyIdentifier(b"\1" * 20), True)]
+    ).der,  # critical, which RFC 5280 forbids and certificates do
     *(authority.der for authority in (ROOT, ACME, Authority.root("O=Ö", now=NOW).issue_authority())),
 ]
 

@@ -24,7 +24,7 @@ from authsvc.trust.revocation import RevocationSnapshot
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.candidates import FindBy, FindWay, MatchPlan
 from directory_assistance.dn import MemberReference, read_name
-from directory_assistance.domains import DirectoryAssistance, PrimaryDomain, SecondaryDomain
+from directory_assistance.domains import Ambiguity, DirectoryAssistance, PrimaryDomain, SecondaryDomain
 from directory_assistance.entry import Entry, Group, StoredCertificate
 from directory_assistance.trace import TraceRecorder
 from tests.support.pki import NOW, Authority, Issued
@@ -168,6 +168,7 @@ class Case:
         default_factory=lambda: primary_of(person("Dave Lawson/Renovations", holds=DAVE))
     )
     domains: tuple[SecondaryDomain, ...] = ()
+    ambiguity: Ambiguity = Ambiguity.FIRST
     databases: MappingDatabases = field(
         default_factory=lambda: MappingDatabases(
             sales(acl("Dave Lawson/Renovations", Level.READER, type="person"))
@@ -181,7 +182,9 @@ class Case:
         snapshot = Snapshot(
             trust=self.trust,
             revocation=self.revocation,
-            assistance=DirectoryAssistance(primary=self.primary, domains=self.domains),
+            assistance=DirectoryAssistance(
+                primary=self.primary, domains=self.domains, ambiguity=self.ambiguity
+            ),
             databases=self.databases,
             policy=self.policy,
             version="test",

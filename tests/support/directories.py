@@ -50,12 +50,14 @@ from tests.support.slapd import SUFFIX, SlapdServer, Value, entries_ldif, ldif, 
 __all__ = [
     "ACME",
     "ALAN",
+    "CROWD",
     "DAVE",
     "DAVE_OLD",
     "DOMAIN",
     "GROUPS",
     "JOHN_EAST",
     "JOHN_WEST",
+    "LOOP",
     "PEOPLE",
     "PERIL",
     "ROOT",
@@ -73,6 +75,7 @@ __all__ = [
     "place_in_domain",
     "postgresql_engine",
     "samba_ldif",
+    "samba_loop",
     "sql_directory",
     "sql_engine",
     "world_ldif",
@@ -128,11 +131,20 @@ PEOPLE = (
     Person(dn=r"CN=Peril (of) * \\ \"x\"\, Jr.+UID=p1,O=airius.com", holds=(PERIL,)),
 )
 
+LOOP = ("CN=John Smith,OU=West,O=airius.com", "Ring", "Back")
+"""Somebody, the group that lists him and the other one, and the group that lists this one."""
+
+CROWD = tuple(f"CN=Member {number},O=airius.com" for number in range(1_000))
+"""Members of one large group, `Crowd`; of the world's people none is among them."""
+
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Sales": ("CN=Dave Lawson,OU=East,O=airius.com", "CN=Alan Jones,O=airius.com"),
     "Buyers": ("CN=Alan Jones,O=airius.com",),
     "Managers": ("Sales",),
     "Everybody": ("Managers", "CN=Gone Away,O=airius.com"),
+    LOOP[1]: (LOOP[0], LOOP[2]),
+    LOOP[2]: (LOOP[1],),
+    "Crowd": CROWD,
 }
 """Name and direct members: people by DN, groups by name."""
 
@@ -359,9 +371,28 @@ def samba_ldif() -> str:
                 ],
             },
         )
-        for name, members in GROUPS.items()
+        for name, members in _domain_groups().items()
     ]
-    return entries_ldif(*units, *map(_domain_person, PEOPLE), *listed)
+    crowd = [
+        (render_ldap(place_in_domain(read_ldap_dn(dn))), {"objectClass": ["contact"]})
+        for dn in _CROWD_IN_DOMAIN
+    ]
+    return entries_ldif(*units, *map(_domain_person, PEOPLE), *crowd, *listed)
+
+
+_CROWD_IN_DOMAIN = (CROWD[0], CROWD[499], CROWD[-1])
+"""Samba looks through the members of each group one by one: a thousand would slow every question for groups."""
+
+
+def _domain_groups() -> dict[str, tuple[str, ...]]:
+    """Return the groups without what closes the loop: a member has to be there before it is named."""
+    return {**GROUPS, LOOP[1]: LOOP[:1], "Crowd": _CROWD_IN_DOMAIN}
+
+
+def samba_loop() -> str:
+    """Return the change that closes the loop of groups."""
+    ring, back = (f"CN={name},{_DOMAIN_PEOPLE}" for name in LOOP[1:])
+    return f"dn: {ring}\nchangetype: modify\nadd: member\nmember: {back}\n"
 
 
 def _domain_person(person: Person) -> tuple[str, Mapping[str, Sequence[Value]]]:

@@ -8,20 +8,23 @@ INVARIANT: a kind differs from the others only in what its `Kind` says: where it
 cannot be asked in. A test that needs more has a table of deviations, each with its reason.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from directory_assistance.backends.caching import CachingDirectory, Lifetimes
 from directory_assistance.backends.ldap import LdapDirectory, LdapSettings, ServerKind, SimpleBind
 from directory_assistance.backends.ldif import LdifDirectory, LdifSettings
 from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.candidates import Candidate, FindBy, SubjectCandidate
-from directory_assistance.directory import Directory
-from directory_assistance.dn import DistinguishedName, read_ldap_dn
+from directory_assistance.directory import Directory, LookUp, PersonGroups
+from directory_assistance.dn import DistinguishedName, MemberReference, read_ldap_dn
+from directory_assistance.entry import Group
 from directory_assistance.sql_engine import open_engine
 from tests.support.directories import (
     DOMAIN,
@@ -31,6 +34,7 @@ from tests.support.directories import (
     place_in_domain,
     postgresql_engine,
     samba_ldif,
+    samba_loop,
     sql_engine,
     world_ldif,
 )
@@ -40,7 +44,16 @@ from tests.support.samba_ad import SambaServer
 from tests.support.slapd import SUFFIX, serve
 from tests.support.slapd import change as change_slapd
 
-__all__ = ["BUILDERS", "KINDS", "Kind", "Kinds", "LdapServer", "Surroundings"]
+__all__ = [
+    "BUILDERS",
+    "KINDS",
+    "LDAP_KINDS",
+    "WITH_AND_WITHOUT_CACHE",
+    "Kind",
+    "Kinds",
+    "LdapServer",
+    "Surroundings",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +193,7 @@ def _ds389(surroundings: Surroundings) -> Iterator[Kind]:
 @contextmanager
 def _samba(surroundings: Surroundings) -> Iterator[Kind]:
     with SambaServer(surroundings.folder / "s", ldif=samba_ldif()) as server:
+        server.change(samba_loop())
         yield from _open(
             "Samba AD",
             lambda: _ldap_directory(server, ServerKind.ACTIVE_DIRECTORY),
@@ -202,6 +216,39 @@ BUILDERS: Mapping[str, Callable[[Surroundings], AbstractContextManager[Kind]]] =
 }
 
 KINDS = tuple(BUILDERS)
+
+LDAP_KINDS = frozenset({"slapd", "389-ds", "Samba AD"})
+
+_BEHIND = " behind the cache"
+
+WITH_AND_WITHOUT_CACHE = (*KINDS, *(name + _BEHIND for name in KINDS))
+"""What the contract is held to: each kind, and each kind behind a cache."""
+
+
+class AskedTwice(CachingDirectory):
+    """A cache that is asked everything twice, and answers with what it remembers."""
+
+    def find_entries(self, candidate: Candidate, *, limit: int, deadline: float) -> LookUp:
+        """Ask, and ask again."""
+        first = super().find_entries(candidate, limit=limit, deadline=deadline)
+        assert super().find_entries(candidate, limit=limit, deadline=deadline) is first
+        return first
+
+    def find_groups(self, members: Sequence[MemberReference], *, deadline: float) -> tuple[Group, ...]:
+        """Ask, and ask again."""
+        first = super().find_groups(members, deadline=deadline)
+        assert super().find_groups(members, deadline=deadline) is first
+        return first
+
+    def find_groups_of_person(self, members: Sequence[MemberReference], *, deadline: float) -> PersonGroups:
+        """Ask, and ask again."""
+        first = super().find_groups_of_person(members, deadline=deadline)
+        assert super().find_groups_of_person(members, deadline=deadline) is first
+        return first
+
+
+def _behind_a_cache(directory: Directory) -> Directory:
+    return AskedTwice(directory, Lifetimes(unwatched=timedelta(hours=1)))
 
 
 class Kinds:
@@ -235,6 +282,18 @@ class Kinds:
             surroundings = Surroundings(folder=folder, postgresql=self._postgresql)
             self._built[name] = self._stack.enter_context(BUILDERS[name](surroundings))
         return self._built[name]
+
+    def with_or_without_cache(self, name: str) -> Kind:
+        """Return a kind by its name, one of `WITH_AND_WITHOUT_CACHE`; its own name stays what it is."""
+        plain_name, behind, _ = name.partition(_BEHIND)
+        plain = self[plain_name]
+        if not behind:
+            return plain
+        return replace(
+            plain,
+            directory=_behind_a_cache(plain.directory),
+            open_directory=lambda: _behind_a_cache(plain.open_directory()),
+        )
 
 
 def _open(

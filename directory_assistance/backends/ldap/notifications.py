@@ -191,12 +191,14 @@ class WriteLedger:
     def balances(self, root: FoundEntry) -> bool:
         """Whether each number taken since the last time was heard; the first time there is nothing to compare.
 
-        A number whose change is still on its way counts as unheard.
+        A number whose change is still on its way counts as unheard. A server that shows no number balances never.
         """
         highest, before = _number(root, "highestcommittedusn"), self._highest
+        if highest is None:  # what is compared next is still what was shown last
+            return False
         self._highest = highest
-        if highest is None or before is None:
-            return before is None
+        if before is None:
+            return True
         heard = sum(1 for number in self._heard if before < number <= highest)
         self._heard = {number for number in self._heard if number > highest}
         return heard >= highest - before

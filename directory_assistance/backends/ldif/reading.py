@@ -169,9 +169,8 @@ class ValueReader:
         values: dict[str, list[bytes]] = {}
         names = self._names
         lines = iter(text[start:end].replace(b"\n ", b"").split(b"\n"))
-        for line in lines:
-            if line[:3].lower() == b"dn:":  # behind comments and the version
-                break
+        while next(lines)[:3].lower() != b"dn:":  # behind comments and the version
+            pass
         for line in lines:
             description, _colon, rest = line.partition(b":")
             name = names.get(description)
