@@ -201,6 +201,17 @@ def test_closed_hosts_are_probed_no_more() -> None:
         assert one.probed == []
 
 
+def test_closing_wakes_a_thread_that_waits_for_its_next_probe() -> None:
+    with world() as one:
+        one.hosts.note_silent(FIRST, "too slow")
+        one.wait(lambda: one.probed == [FIRST.uri])  # the next probe is ten seconds away
+        thread = one.hosts._prober
+        assert thread is not None
+        one.hosts.close()
+        thread.join(PATIENCE_SECONDS / 2)
+        assert not thread.is_alive()
+
+
 @pytest.mark.parametrize(("name", "most"), [("_FIRST_PROBE_SECONDS", 1.0), ("_LONGEST_PROBE_SECONDS", 10.0)])
 def test_a_host_that_is_back_is_found_within_seconds(name: str, most: float) -> None:
     assert 0 < getattr(hosts_module, name) <= most
