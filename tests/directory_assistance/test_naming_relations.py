@@ -52,6 +52,7 @@ def test_a_rule_covers_a_narrower_one_and_not_the_other_way_round(general: str, 
     [
         pytest.param("*/acme", "*/ACME", id="case counts for nothing"),
         pytest.param("///West/Acme/", "*/*//West/Acme/", id="nothing stands beyond an empty unit"),
+        pytest.param("////Acme/", "*/*/*//Acme/", id="nothing stands beyond an empty first unit"),
     ],
 )
 def test_two_rules_of_one_meaning_cover_each_other(one: str, other: str) -> None:
