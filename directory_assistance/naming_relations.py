@@ -103,7 +103,7 @@ def _is_possible(parts: RuleParts) -> bool:
 
 
 def _overlaps_suffix(rule: SixPartRule, suffix: SuffixRule) -> bool:
-    if _parts(rule) == _EVERY_NAME or match_rule(rule, suffix.suffix):
+    if match_rule(rule, suffix.suffix):
         return True
     below = _parts_below(suffix.suffix)
     met = None if below is None else _meet(_parts(rule), below)

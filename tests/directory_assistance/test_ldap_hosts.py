@@ -168,6 +168,10 @@ def test_one_caller_at_a_time_claims_a_host_that_is_down() -> None:
             assert (first, second, other) == (True, False, True)
         with one.hosts.claim(FIRST) as again:
             assert again
+            with one.hosts.claim(FIRST):
+                pass  # whoever did not get it does not give it back either
+            with one.hosts.claim(FIRST) as third:
+                assert not third
 
 
 def test_an_answer_of_a_host_that_was_down_brings_it_back_at_once() -> None:
@@ -199,6 +203,15 @@ def test_closed_hosts_are_probed_no_more() -> None:
         one.hosts.note_down(SECOND, "refused")
         assert one.hosts._prober is None
         assert one.probed == []
+
+
+def test_a_host_that_falls_ill_while_the_thread_waits_for_another_is_probed_in_its_own_time() -> None:
+    with world() as one:
+        one.hosts.note_silent(FIRST, "too slow")
+        one.wait(lambda: one.probed == [FIRST.uri])  # the next probe of this one is ten seconds away
+        one.hosts.note_silent(SECOND, "too slow")
+        with one.seen:
+            assert one.seen.wait_for(lambda: SECOND.uri in one.probed, PATIENCE_SECONDS / 2)
 
 
 def test_closing_wakes_a_thread_that_waits_for_its_next_probe() -> None:
