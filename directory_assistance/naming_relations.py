@@ -75,8 +75,7 @@ def _beyond(unit: str, next_unit: str) -> str:
 def _covers_parts(general: RuleParts, special: RuleParts) -> bool:
     if general == _EVERY_NAME:
         return True
-    if special == _EVERY_NAME:  # it matches names that have no such parts
-        return False
+    # Six asterisks match names that have no such parts, too; no other rule covers them, for it says some part.
     return all(part in (_ANYTHING, other) for part, other in zip(general, special, strict=True))
 
 
@@ -104,7 +103,7 @@ def _is_possible(parts: RuleParts) -> bool:
 
 
 def _overlaps_suffix(rule: SixPartRule, suffix: SuffixRule) -> bool:
-    if _parts(rule) == _EVERY_NAME or match_rule(rule, suffix.suffix):
+    if match_rule(rule, suffix.suffix):
         return True
     below = _parts_below(suffix.suffix)
     met = None if below is None else _meet(_parts(rule), below)

@@ -56,6 +56,42 @@ def test_t55_a_serial_number_whose_first_bit_is_set_is_looked_for_in_both_spelli
 
 
 @pytest.mark.parametrize(
+    ("oid", "keyword"),
+    [
+        ("2.5.4.8", "S"),
+        ("2.5.4.12", "T"),
+        ("2.5.4.42", "G"),
+        ("2.5.4.43", "I"),
+        ("1.2.840.113549.1.9.1", "E"),
+        ("2.5.4.3", "CN"),
+        ("2.5.4.4", "SN"),
+        ("2.5.4.5", "SERIALNUMBER"),
+        ("2.5.4.6", "C"),
+        ("2.5.4.7", "L"),
+        ("2.5.4.9", "STREET"),
+        ("2.5.4.10", "O"),
+        ("2.5.4.11", "OU"),
+        ("2.5.4.13", "Description"),
+        ("2.5.4.17", "PostalCode"),
+        ("2.5.4.18", "POBox"),
+        ("2.5.4.20", "Phone"),
+        ("0.9.2342.19200300.100.1.25", "DC"),
+        ("2.5.4.97", "OID.2.5.4.97"),
+    ],
+)
+def test_t52_every_keyword_of_windows_is_asked_for_and_read(oid: str, keyword: str) -> None:
+    issuer = dn_from_attributes([[(oid, "Value")], [("2.5.4.3", "CA")]])
+    assert issuer_serial_identities(issuer, 1)[0] == f"X509:<I>CN=CA,{keyword}=Value<SR>01"
+    assert names_it(f"X509:<I>CN=CA,{keyword}=Value<SR>01", issuer, 1)
+    assert names_it(f"X509:<I>CN=CA,{keyword.lower()}=Value<SR>01", issuer, 1)
+
+
+def test_t52_an_empty_value_is_quoted_and_the_number_zero_has_an_octet() -> None:
+    issuer = dn_from_attributes([[("2.5.4.11", "")], [("2.5.4.3", "CA")]])
+    assert issuer_serial_identities(issuer, 0)[0] == 'X509:<I>CN=CA,OU=""<SR>00'
+
+
+@pytest.mark.parametrize(
     "value",
     [
         DOCUMENTED,
@@ -65,6 +101,7 @@ def test_t55_a_serial_number_whose_first_bit_is_set_is_looked_for_in_both_spelli
         "X509:<I>domainComponent=com,dc=contoso,commonName=CONTOSO-DC-CA<SR>1200000000AC11000000002B",
         'X509:<I>DC=com,DC="contoso",OID.2.5.4.3=CONTOSO-DC-CA<SR>1200000000AC11000000002B',
         r"X509:<I>DC=com,DC=contoso,2.5.4.3=CONTOSO\2DDC-CA<SR>1200000000AC11000000002B",
+        "X509:<I>DC=com,DC=contoso,oid.2.5.4.3=CONTOSO-DC-CA<SR>1200000000AC11000000002B",
         "X509:<I>DC=com,DC=contoso,CN=CONTOSO-DC-CA<SR>1200000000AC11000000002B0000",
     ],
 )

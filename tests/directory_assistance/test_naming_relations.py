@@ -52,6 +52,7 @@ def test_a_rule_covers_a_narrower_one_and_not_the_other_way_round(general: str, 
     [
         pytest.param("*/acme", "*/ACME", id="case counts for nothing"),
         pytest.param("///West/Acme/", "*/*//West/Acme/", id="nothing stands beyond an empty unit"),
+        pytest.param("////Acme/", "*/*/*//Acme/", id="nothing stands beyond an empty first unit"),
     ],
 )
 def test_two_rules_of_one_meaning_cover_each_other(one: str, other: str) -> None:
@@ -90,6 +91,8 @@ def test_a_rule_does_not_cover_one_with_another_name(general: str, special: str)
         pytest.param("*/*/*/*/Acme/US", "suffix c=US", id="a country as a suffix"),
         pytest.param("*/*/*/West/*/*", "*/*/East/*/*/*", id="two units at different places"),
         pytest.param("*", "suffix ou=a+l=b,o=c", id="six asterisks and any suffix"),
+        pytest.param("*/*/*/*/Acme/US", "suffix o=Acme,c=US", id="organisation and country as a suffix"),
+        pytest.param("*/*/*/West//", "suffix ou=West", id="a unit without an organisation"),
     ],
 )
 def test_rules_that_both_match_some_name_overlap(one: str, other: str) -> None:
@@ -110,6 +113,9 @@ def test_rules_that_both_match_some_name_overlap(one: str, other: str) -> None:
         pytest.param("*/*/East/*/Acme/*", "///*/Acme/*", id="a unit beyond an empty one"),
         pytest.param("*/*/East/*/Acme/*", "*/*/*//Acme/*", id="a second unit without a first"),
         pytest.param("suffix dc=acme,dc=com", "suffix dc=corp,dc=com", id="two suffixes"),
+        pytest.param("*/*/*/*/Beta/US", "suffix o=Acme,c=US", id="another organisation of the country"),
+        pytest.param("*/*/*/*/West/*", "suffix ou=West", id="a unit that the rule has as an organisation"),
+        pytest.param("*/*/West//Acme/*", "suffix o=Acme", id="a rule with a gap, below a suffix"),
         pytest.param("*/*/*/*/Acme/US", "suffix ou=a,ou=b,ou=c,ou=d,ou=e,c=US", id="more units than four"),
     ],
 )
@@ -131,6 +137,13 @@ def test_rules_without_a_common_name_do_not_overlap(one: str, other: str) -> Non
 )
 def test_a_rule_whose_units_have_a_gap_matches_nobody(text: str, *, expected: bool) -> None:
     assert matches_any_name(rule(text)) is expected
+
+
+def test_a_suffix_with_nothing_visible_in_a_component_overlaps_six_asterisks_alone() -> None:
+    """An organisation of invisible characters is not an organisation that is absent."""
+    invisible = SuffixRule(suffix=dn((OU, "West"), (O, "\u200b")))
+    assert not overlaps(invisible, rule("*/*/*/West//"))
+    assert overlaps(invisible, rule("*"))
 
 
 def test_a_suffix_without_components_relates_to_nothing() -> None:
