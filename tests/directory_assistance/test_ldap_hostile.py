@@ -1,0 +1,82 @@
+"""A hostile LDAP server: whatever it sends, and at whatever pace, costs bounded time and memory, and is a named fault."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from directory_assistance.backends.ldap import LdapDirectory, LdapSettings
+from directory_assistance.backends.ldap.bounded import BoundedSocket
+from directory_assistance.candidates import FindBy, TextCandidate
+from directory_assistance.dn import read_ldap_dn
+from directory_assistance.errors import DirectoryFault
+from tests.support import ldap_wire
+from tests.support.directories import DOMAIN, deadline
+from tests.support.slapd import SUFFIX
+
+DAVE_DN = f"cn=Dave Lawson,{SUFFIX}"
+DAVE_CN = TextCandidate(find_by=FindBy.COMMON_NAME, text="Dave Lawson")
+
+
+@contextmanager
+def scripted(
+    script: ldap_wire.Script, *, root_dse: ldap_wire.RootDse | None = None, **deviations: object
+) -> Iterator[LdapDirectory]:
+    """Open a directory on a server that answers searches by a script."""
+    shown = {} if root_dse is None else {"root_dse": root_dse}
+    with ldap_wire.serving(script, **shown) as uri:
+        base = LdapSettings(hosts=(uri,), base=read_ldap_dn(SUFFIX), timeout=timedelta(seconds=5))
+        directory = LdapDirectory(DOMAIN, replace(base, **deviations))  # type: ignore[arg-type]  # one deviation, by field name
+        yield directory
+        directory.close()
+
+
+def held_to(seconds: float, directory: LdapDirectory, *, allowed: float) -> DirectoryFault:
+    """Ask with so many seconds to the deadline, and expect a fault before `allowed` have passed."""
+    began = time.monotonic()
+    with pytest.raises(DirectoryFault) as caught:
+        directory.find_entries(DAVE_CN, limit=5, deadline=deadline(seconds))
+    assert time.monotonic() - began < allowed
+    return caught.value
+
+
+# --- pace
+
+
+def test_a_server_that_is_always_just_in_time_does_not_outlive_the_deadline() -> None:
+    """It sends an octet more often than a read that is late gives up: each one is there when it is asked for."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"x" * 100)
+        bounded = BoundedSocket(ours)
+        bounded.allow(time.monotonic() - 1, 1_000)
+        assert bounded.recv(1) == b"x"  # what had arrived by the deadline
+        with pytest.raises(TimeoutError):
+            bounded.recv(1)
+        assert bounded.timed_out
+        with pytest.raises(TimeoutError):
+            bounded.sendall(b"x")
+        bounded.allow(time.monotonic() + 60, 1_000)
+        assert bounded.recv(1) == b"x"
+
+
+def test_a_server_that_takes_a_question_slowly_does_not_outlive_the_deadline() -> None:
+    """Each piece of a large question has the time left, not the whole time again, over TLS too."""
+
+    class Slow(socket.socket):
+        def send(self, octets: object, flags: int = 0) -> int:
+            assert isinstance(octets, memoryview)
+            assert not flags
+            return 1
+
+    with Slow() as slow:
+        bounded = BoundedSocket(slow)
+        bounded.allow(time.monotonic() + 0.2, 0)
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            bounded.sendall(bytes(50_000_000))
+        assert time.monotonic() - began < 2
