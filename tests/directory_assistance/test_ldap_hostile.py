@@ -2,6 +2,7 @@
 
 import socket
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from directory_assistance.backends.ldap import LdapDirectory, LdapSettings
 from directory_assistance.backends.ldap.bounded import BoundedSocket
+from directory_assistance.backends.ldap.messages import read_entry_message, write_element
 from directory_assistance.candidates import FindBy, TextCandidate
 from directory_assistance.dn import read_ldap_dn
 from directory_assistance.errors import DirectoryFault
@@ -80,3 +82,40 @@ def test_a_server_that_takes_a_question_slowly_does_not_outlive_the_deadline() -
         with pytest.raises(TimeoutError):
             bounded.sendall(bytes(50_000_000))
         assert time.monotonic() - began < 2
+
+
+# --- size
+
+
+def test_an_attribute_that_is_named_again_and_again_is_read_in_time_that_grows_with_its_octets() -> None:
+    """Two hundred thousand times `cn` with one value are two megabytes: minutes, if each took all before along."""
+    attribute = write_element(0x30, write_element(4, b"cn") + write_element(0x31, write_element(4, b"x")))
+    content = write_element(4, DAVE_DN.encode()) + write_element(0x30, attribute * 200_000)
+    began = time.monotonic()
+    assert read_entry_message(content).values == {"cn": (b"x",) * 200_000}
+    assert time.monotonic() - began < 5
+
+
+def test_entries_beyond_those_asked_for_are_not_kept() -> None:
+    def flood(number: int) -> Iterator[bytes]:
+        yield ldap_wire.entry(number, "o=x") * 60_000
+        yield ldap_wire.search_done(number)
+
+    with scripted(flood, timeout=timedelta(seconds=30)) as directory:
+        tracemalloc.start()
+        try:
+            found = directory.find_entries(DAVE_CN, limit=5, deadline=deadline())
+            _now, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert found.exceeded
+        assert most < 8 * 1024 * 1024
+
+
+def test_references_without_end_are_a_fault() -> None:
+    def referring(number: int) -> Iterator[bytes]:
+        yield ldap_wire.reference(number, *(f"ldap://h{each}/" for each in range(50))) * 200
+        yield ldap_wire.search_done(number)
+
+    with scripted(referring) as directory:
+        assert "references" in held_to(10, directory, allowed=5).problem

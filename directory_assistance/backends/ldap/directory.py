@@ -245,7 +245,7 @@ class LdapDirectory:
             scope="BASE",
             filter=ANY_ENTRY,
             attributes=self._attributes(()),
-            size_limit=1,
+            size_limit=2,  # one more than there can be, so that an odd answer is compared and not cut
         )
         answer = self._ask(request, deadline)
         if answer.code == _NO_SUCH_OBJECT:
