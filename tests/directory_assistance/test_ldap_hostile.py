@@ -1,4 +1,4 @@
-"""A hostile LDAP server: whatever it sends, and at whatever pace, costs bounded time and memory, and is a named fault."""
+"""A hostile LDAP server: whatever it sends, and at whatever pace, is a named fault, in bounded time and memory."""
 
 import socket
 import time
@@ -10,14 +10,16 @@ from datetime import timedelta
 
 import pytest
 
-from directory_assistance.backends.ldap import LdapDirectory, LdapSettings
+from directory_assistance.backends.ldap import LdapDirectory, LdapSettings, ServerKind
 from directory_assistance.backends.ldap.bounded import BoundedSocket
 from directory_assistance.backends.ldap.messages import read_entry_message, write_element
 from directory_assistance.candidates import FindBy, TextCandidate
+from directory_assistance.directory import HostState
 from directory_assistance.dn import read_ldap_dn
 from directory_assistance.errors import DirectoryFault
 from tests.support import ldap_wire
 from tests.support.directories import DOMAIN, deadline
+from tests.support.proxy import black_hole
 from tests.support.slapd import SUFFIX
 
 DAVE_DN = f"cn=Dave Lawson,{SUFFIX}"
@@ -119,3 +121,70 @@ def test_references_without_end_are_a_fault() -> None:
 
     with scripted(referring) as directory:
         assert "references" in held_to(10, directory, allowed=5).problem
+
+
+# --- opening
+
+
+def dave(number: int) -> list[bytes]:
+    return [ldap_wire.entry(number, DAVE_DN, cn=["Dave Lawson"]), ldap_wire.search_done(number)]
+
+
+def found(directory: LdapDirectory) -> int:
+    return len(directory.find_entries(DAVE_CN, limit=5, deadline=deadline()).entries)
+
+
+HOSTILE_ROOTS: list[tuple[str, ldap_wire.RootDse]] = [
+    ("ten megabytes", lambda n: ldap_wire.entry(n, "", vendorName=[b"x" * 10_000_000])),
+    ("a hundred thousand references", lambda n: ldap_wire.reference(n, "ldap://h/") * 100_000),
+    ("too busy to say", lambda n: ldap_wire.search_done(n, 51)),
+    ("of another kind", lambda n: ldap_wire.entry(n, "", objectClass=["OpenLDAProotDSE"])),
+]
+
+
+@pytest.mark.parametrize("root", [case[1] for case in HOSTILE_ROOTS], ids=[case[0] for case in HOSTILE_ROOTS])
+def test_a_host_that_cannot_say_what_it_is_is_passed_over(root: ldap_wire.RootDse) -> None:
+    """Nobody's question is in that, so it counts against the host, and the next one answers."""
+
+    def root_dse(number: int) -> bytes:
+        return root(number) + ldap_wire.search_done(number)
+
+    with (
+        ldap_wire.serving(lambda n: [ldap_wire.search_done(n)], root_dse=root_dse) as hostile,
+        ldap_wire.serving(dave) as good,
+        scripted(dave, hosts=(hostile, good), server=ServerKind.DS389) as directory,
+    ):
+        assert found(directory) == 1
+        first, second = directory.host_statuses
+        assert first.state is not HostState.UP
+        assert second.state is HostState.UP
+
+
+def test_t65_another_server_behind_the_same_address_is_noticed_by_the_next_connection() -> None:
+    """A load balancer, or a name that leads elsewhere since: nothing failed, and the old connection is idle."""
+    kinds = iter(["OpenLDAProotDSE", "top"])
+
+    def root_dse(number: int) -> bytes:
+        kind = next(kinds, "top")
+        vendor = {} if kind != "top" else {"vendorName": ["389 Project"]}
+        return ldap_wire.entry(number, "", objectClass=[kind], **vendor) + ldap_wire.search_done(number)
+
+    with scripted(dave, root_dse=root_dse) as directory:
+        assert found(directory) == 1
+        for pool in directory._client._pools.values():
+            pool.close_idle()
+        assert "389 Project" in held_to(10, directory, allowed=5).problem
+
+
+@pytest.mark.parametrize("scheme", ["ldap", "ldaps"])
+def test_a_name_with_several_addresses_has_one_connect_timeout_for_all(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """Over TLS each accepts and never shakes hands, without it each swallows whoever knocks."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, black_hole() as nowhere:
+        port = int(nowhere.rpartition(":")[2]) if scheme == "ldap" else listener.getsockname()[1]
+        one = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_asked: [one] * 8)
+        hosts = (f"{scheme}://127.0.0.1:{port}",)
+        with scripted(dave, hosts=hosts, connect_timeout=timedelta(seconds=0.4)) as directory:
+            held_to(10, directory, allowed=1.5)

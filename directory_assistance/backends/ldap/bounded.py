@@ -58,11 +58,11 @@ class BoundedSocket:
     @contextmanager
     def _timed(self) -> Iterator[None]:
         seconds = self._until - time.monotonic()
+        if seconds <= 0 and self._late:
+            self.timed_out = True
+            raise TimeoutError("the deadline has passed")
+        self._late = seconds <= 0
         try:
-            if seconds <= 0:
-                if self._late:
-                    raise TimeoutError("the deadline has passed")
-                self._late = True
             # A time limit of 0 would mean "do not block", a negative one is an error.
             self.plain.settimeout(max(seconds, _SHORTEST_WAIT_SECONDS))
             yield
