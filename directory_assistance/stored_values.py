@@ -14,7 +14,7 @@ Invariants:
 Sources: RFC 4519 and RFC 4523 (attributes), RFC 4530 (`entryUUID`), MS-ADA1 and MS-ADTS (accounts).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
@@ -27,12 +27,15 @@ from directory_assistance.identifiers import read_guid, read_sid, read_uuid
 __all__ = [
     "ENTRY_ATTRIBUTES",
     "GROUP_ATTRIBUTES",
+    "GROUP_CLASSES",
     "StoredValues",
+    "is_nobody",
     "read_stored_entry",
     "read_stored_group",
 ]
 
 ENTRY_ATTRIBUTES = (
+    "objectClass",
     "cn",
     "displayName",
     "mail",
@@ -51,6 +54,45 @@ ENTRY_ATTRIBUTES = (
 
 GROUP_ATTRIBUTES = ("cn",)
 
+GROUP_CLASSES = frozenset(
+    {
+        b"dominogroup",
+        b"group",
+        b"groupofcertificates",
+        b"groupofentries",
+        b"groupofmembers",
+        b"groupofnames",
+        b"groupofuniquenames",
+        b"groupofurls",
+        b"nisnetgroup",
+        b"posixgroup",
+    }
+)
+"""Object classes of groups, in lower case."""
+
+_NOBODY = GROUP_CLASSES | {
+    # where others stand
+    b"builtindomain",
+    b"container",
+    b"country",
+    b"domain",
+    b"domaindns",
+    b"locality",
+    b"nscontainer",
+    b"organization",
+    b"organizationalunit",
+    # what others rest on
+    b"cossuperdefinition",
+    b"costemplate",
+    b"ldapsubentry",
+    b"nsroledefinition",
+    b"subentry",
+    # an account of another domain, as a place in groups of this one; the account is there
+    b"foreignsecurityprincipal",
+}
+"""Object classes of what is no person and no service: it has names, an address and in an Active Directory a security
+identifier, so a certificate may name it, and must not become it."""
+
 _LONGEST_TEXT = 8_192
 """Octets of one text value: names, addresses and identities have a hundred."""
 
@@ -65,6 +107,11 @@ _NEVER = frozenset({0, 0x7FFF_FFFF_FFFF_FFFF})
 
 _FIRST_INSTANT = datetime(1601, 1, 1, tzinfo=UTC)
 """What `accountExpires` counts from, in tenths of a microsecond."""
+
+
+def is_nobody(object_classes: Iterable[bytes]) -> bool:
+    """Whether an entry of these classes is a group, a place or a definition, and so never somebody's."""
+    return any(each.lower() in _NOBODY for each in object_classes)
 
 
 class StoredValues:

@@ -205,15 +205,16 @@ def test_t57_an_account_is_disabled_by_the_sign_of_any_server(
     assert entry.disabled is expected
 
 
-def test_every_record_is_an_entry_but_groups(holding: Callable[[str], LdifDirectory]) -> None:
+def test_every_record_is_an_entry_but_groups_and_places(holding: Callable[[str], LdifDirectory]) -> None:
     directory = holding(
         "dn: o=Acme\nobjectClass: organization\no: Acme\n\n"
+        + "dn: ou=Attic,o=Acme\nobjectClass: organizationalUnit\nou: Attic\ncn: Attic\n\n"
         + person("Ann")
         + group("Sales", ANN_DN)
         + "dn: cn=Box,o=Acme\nobjectClass: device\ncn: Box\nmember: cn=Ann,o=Acme\n"
     )
-    assert len(find(directory, SubjectCandidate(dn=read_ldap_dn("O=acme"))).entries) == 1
-    assert [who(directory, name) for name in ("Ann", "Sales", "Box")] == [1, 0, 0]
+    assert find(directory, SubjectCandidate(dn=read_ldap_dn("O=acme"))).entries == ()
+    assert [who(directory, name) for name in ("Ann", "Sales", "Box", "Attic")] == [1, 0, 0, 0]
     assert find(directory, FilterCandidate(filter=Present(attribute="member"))).entries == ()
 
 

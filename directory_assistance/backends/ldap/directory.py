@@ -60,7 +60,8 @@ from directory_assistance.errors import (
 )
 from directory_assistance.facts import facts_of_entry
 from directory_assistance.filters import Equality, Or, check_attribute_description, render_filter
-from directory_assistance.watching import Change, OnChange, Watch
+from directory_assistance.stored_values import is_nobody
+from directory_assistance.watching import EVERYTHING, Change, OnChange, Watch
 
 __all__ = ["MOST_GROUPS", "LdapDirectory"]
 
@@ -80,6 +81,11 @@ _BAD_QUESTION = frozenset(
 
 _FOUND_BY_TEXT = {FindBy.UID: "uid", FindBy.UPN: "userPrincipalName"}
 """What finds an entry and is no part of an `Entry`."""
+
+_REST_ON = frozenset(
+    {b"cossuperdefinition", b"costemplate", b"ldapsubentry", b"nsroledefinition", b"subentry"}
+)
+"""Object classes, in lower case, of what other entries have attributes from."""
 
 _PARTITIONS_WITHOUT_PEOPLE = frozenset({"cn=configuration", "dc=domaindnszones", "dc=forestdnszones"})
 """Where an Active Directory refers to from the root of a domain, whatever was asked (first component)."""
@@ -280,13 +286,33 @@ class LdapDirectory:
         return _Found(entries=tuple(each.entry for each in read if question.accepts(each)))
 
     def _read_entries(self, answer: SearchAnswer, compared: Sequence[str]) -> list[ReadEntry]:
+        """Read the entries of people and services; groups and places are nobody, whatever certificate names them."""
         return [
             read_entry(self._domain, found, name_attribute=self._name_attribute, compared=compared)
             for found in answer.entries
+            if not is_nobody(self._classes(found))
         ]
 
+    def _classes(self, found: FoundEntry) -> tuple[bytes, ...]:
+        """Return the object classes of an entry: each has some, so none at all are hidden ones."""
+        classes = found.values.get("objectclass", ())
+        if not classes:
+            name = shorten(found.dn.decode("utf-8", "replace"))
+            raise DirectoryAnswerMalformed(
+                self._domain,
+                f"entry `{name}`: the server shows no `objectClass`, so it may be a group: may it be read by the "
+                "account that we bind with?",
+            )
+        return classes
+
     def _read_change(self, found: FoundEntry) -> Change:
-        """Say of a changed entry, person or group, what it can be found by now."""
+        """Say of a changed entry, person or group, what it can be found by now.
+
+        389-ds reckons what an entry holds, its lock too, from roles and classes of service: a change of one of these
+        changes others, and nobody says which.
+        """
+        if not _REST_ON.isdisjoint(each.lower() for each in self._classes(found)):
+            return EVERYTHING
         read = read_entry(
             self._domain, found, name_attribute=self._name_attribute, compared=_FOUND_BY_TEXT.values()
         )
