@@ -275,8 +275,9 @@ class HostWatch:
         base = self._watched.base
         if means is Means.SYNCREPL:
             cookie = self._read_cookie(session, root)
-        elif means is Means.AD_NOTIFICATION:
-            # An entry that is removed, or moved elsewhere, is told of only where it is then.
+        else:
+            # An entry that is moved, or removed from an Active Directory, is told of only where it is then; and what it
+            # rests on may stand beside the base.
             base = _naming_context_of(self._watched.base, root) or base
         request = SearchRequest(
             base=base,

@@ -1,0 +1,130 @@
+"""What a watch could miss: entries that leave, what many entries rest on, hosts that come and go, odd tellings."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from directory_assistance.backends.ldap import LdapDirectory
+from directory_assistance.dn import read_ldap_dn, render_ldap
+from directory_assistance.watching import EVERYTHING
+from tests.directory_assistance.test_ldap_watch import (
+    LIVE_KINDS,
+    _class_of,
+    by_mail,
+    found,
+    live,
+    watching,
+)
+from tests.support.directories import DOMAIN, deadline
+from tests.support.kinds import Kind, Kinds
+
+
+@pytest.fixture(params=LIVE_KINDS)
+def kind(request: pytest.FixtureRequest, kinds: Kinds) -> Kind:
+    return kinds[request.param]
+
+
+@pytest.fixture
+def change(kind: Kind) -> Callable[[str], None]:
+    assert kind.change is not None
+    return kind.change
+
+
+@pytest.fixture
+def units(kind: Kind, change: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    """Two organizational units that come and go with the test."""
+    names = [render_ldap(kind.dn(f"OU={unit},O=airius.com")) for unit in ("Staff", "Gone")]
+    for name, unit in zip(names, ("Staff", "Gone"), strict=True):
+        change(f"dn: {name}\nchangetype: add\nobjectClass: organizationalUnit\nou: {unit}\n")
+    yield names[0], names[1]
+    for name in names:
+        change(f"dn: {name}\nchangetype: delete\n")
+
+
+def below(kind: Kind, base: str) -> LdapDirectory:
+    assert isinstance(kind.directory, LdapDirectory)
+    return LdapDirectory(DOMAIN, replace(kind.directory._settings, base=read_ldap_dn(base)))
+
+
+def test_an_entry_that_is_moved_out_of_the_base_is_told(
+    kind: Kind, change: Callable[[str], None], units: tuple[str, str]
+) -> None:
+    staff, gone = units
+    change(f"dn: cn=Mona,{staff}\nchangetype: add\n{_class_of(kind)}\nmail: mona@airius.com\n")
+    directory = below(kind, staff)
+    try:
+        with watching(directory) as (listener, watch):
+            live(listener, watch)
+            (entry,) = found(directory, "mona@airius.com")
+            before = len(listener.told)
+            change(
+                f"dn: cn=Mona,{staff}\nchangetype: modrdn\nnewrdn: cn=Mona\ndeleteoldrdn: 1\nnewsuperior: {gone}\n"
+            )
+            listener.wait(
+                lambda: any(
+                    each.everything or each.unique_id == entry.unique_id for each in listener.told[before:]
+                )
+            )
+            assert found(directory, "mona@airius.com") == []
+    finally:
+        directory.close()
+        for unit in units:
+            if below_has(kind, unit):
+                change(f"dn: cn=Mona,{unit}\nchangetype: delete\n")
+
+
+def below_has(kind: Kind, unit: str) -> bool:
+    directory = below(kind, unit)
+    try:
+        return bool(directory.find_entries(by_mail("mona@airius.com"), limit=5, deadline=deadline()).entries)
+    finally:
+        directory.close()
+
+
+def test_t57_a_role_that_is_locked_disables_whoever_has_it_and_is_told_as_everything(kinds: Kinds) -> None:
+    """389-ds reckons `nsAccountLock` from roles and classes of service: the person's own entry does not change."""
+    kind = kinds["389-ds"]
+    assert kind.change is not None
+    assert isinstance(kind.directory, LdapDirectory)
+    base = render_ldap(kind.dn("O=airius.com"))
+    role = f"cn=Contractors,{base}"
+    kind.change(
+        f"dn: {role}\nchangetype: add\nobjectClass: ldapSubEntry\nobjectClass: nsRoleDefinition\n"
+        "objectClass: nsSimpleRoleDefinition\nobjectClass: nsManagedRoleDefinition\n"
+    )
+    kind.change(
+        f"dn: cn=Lola,{base}\nchangetype: add\nobjectClass: inetOrgPerson\nsn: x\nmail: lola@airius.com\n"
+        f"nsRoleDN: {role}\n"
+    )
+    directory = below(kind, base)
+    try:
+        with watching(directory) as (listener, watch):
+            live(listener, watch)
+            (before,) = found(directory, "lola@airius.com")
+            told = len(listener.told)
+            kind.change(
+                f"dn: cn=locked,{base}\nchangetype: add\nobjectClass: ldapSubEntry\n"
+                "objectClass: cosSuperDefinition\nobjectClass: cosClassicDefinition\n"
+                f"cosTemplateDn: cn=templates,{base}\ncosSpecifier: nsRole\n"
+                "cosAttribute: nsAccountLock operational\n"
+            )
+            kind.change(f"dn: cn=templates,{base}\nchangetype: add\nobjectClass: nsContainer\n")
+            kind.change(
+                f'dn: cn="{role}",cn=templates,{base}\nchangetype: add\nobjectClass: extensibleObject\n'
+                "objectClass: cosTemplate\nobjectClass: ldapSubEntry\ncosPriority: 1\nnsAccountLock: true\n"
+            )
+            listener.wait(lambda: EVERYTHING in listener.told[told:])
+            listener.wait(lambda: found(directory, "lola@airius.com")[0].disabled)
+            assert not before.disabled
+            assert listener.told[-1] == EVERYTHING
+    finally:
+        directory.close()
+        for dn in (
+            f'cn="{role}",cn=templates,{base}',
+            f"cn=templates,{base}",
+            f"cn=locked,{base}",
+            f"cn=Lola,{base}",
+            role,
+        ):
+            kind.change(f"dn: {dn}\nchangetype: delete\n")
