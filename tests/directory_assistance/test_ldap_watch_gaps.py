@@ -1,23 +1,32 @@
 """What a watch could miss: entries that leave, what many entries rest on, hosts that come and go, odd tellings."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
-from directory_assistance.backends.ldap import LdapDirectory
+from directory_assistance.backends.ldap import LdapDirectory, LdapSettings
+from directory_assistance.backends.ldap.messages import FoundEntry, write_element
+from directory_assistance.backends.ldap.notifications import WriteLedger
+from directory_assistance.backends.ldap.root_dse import AD_NOTIFICATION
 from directory_assistance.dn import read_ldap_dn, render_ldap
-from directory_assistance.watching import EVERYTHING
+from directory_assistance.watching import EVERYTHING, WatchState
 from tests.directory_assistance.test_ldap_watch import (
     LIVE_KINDS,
     _class_of,
     by_mail,
     found,
     live,
+    refresh_done,
+    sync_info,
+    telling,
     watching,
 )
+from tests.support import ldap_wire
 from tests.support.directories import DOMAIN, deadline
 from tests.support.kinds import Kind, Kinds
+from tests.support.slapd import SUFFIX
 
 
 @pytest.fixture(params=LIVE_KINDS)
@@ -128,3 +137,57 @@ def test_t57_a_role_that_is_locked_disables_whoever_has_it_and_is_told_as_everyt
             role,
         ):
             kind.change(f"dn: {dn}\nchangetype: delete\n")
+
+
+# --- odd tellings
+
+
+def test_what_was_not_named_when_a_server_names_all_again_is_gone() -> None:
+    """A second refresh by presence (RFC 4533 section 3.3.1) names what is there; the rest is gone without a word."""
+
+    def present(number: int) -> bytes:
+        return sync_info(number, write_element(0xA2, b""))
+
+    with telling(refresh_done, present) as (listener, _watch):
+        listener.wait(lambda: listener.told == [EVERYTHING, EVERYTHING])
+
+
+NUMBERLESS: list[tuple[str, bytes | None]] = [
+    ("shows no number of the last write", b""),
+    ("shows a number of five thousand digits", b"9" * 5_000),
+    ("shows no root DSE at all", None),
+]
+
+
+@pytest.mark.parametrize("number", [case[1] for case in NUMBERLESS], ids=[case[0] for case in NUMBERLESS])
+def test_an_active_directory_whose_removals_cannot_be_noticed_is_not_live(number: bytes | None) -> None:
+    seen = threading.Event()
+
+    def root_dse(message_id: int) -> bytes:
+        done = ldap_wire.search_done(message_id)
+        if seen.is_set() and number is None:
+            return done
+        more = {} if not number else {"highestCommittedUSN": [number]}
+        seen.set()
+        shown = ldap_wire.entry(message_id, "", supportedControl=[AD_NOTIFICATION], **more)
+        return shown + done
+
+    with ldap_wire.serving(lambda _n: [], root_dse=root_dse) as uri:
+        directory = LdapDirectory(DOMAIN, LdapSettings(hosts=(uri,), base=read_ldap_dn(SUFFIX)))
+        with watching(directory) as (listener, watch):
+            listener.wait(lambda: watch.status.state is WatchState.LOST)
+            assert "by which removals are noticed" in watch.status.problem
+        directory.close()
+
+
+def ledger_of(*numbers: int) -> list[bool]:
+    """Return whether each look, at one number of the last write after the other, balances when nothing was heard."""
+    ledger = WriteLedger()
+    return [
+        ledger.balances(FoundEntry(dn=b"", values={"highestcommittedusn": (str(each).encode(),)}))
+        for each in numbers
+    ]
+
+
+def test_an_active_directory_that_was_restored_has_changed() -> None:
+    assert ledger_of(100, 100, 90, 90) == [True, True, False, True]

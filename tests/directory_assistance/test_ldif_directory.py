@@ -208,7 +208,7 @@ def test_t57_an_account_is_disabled_by_the_sign_of_any_server(
 def test_every_record_is_an_entry_but_groups_and_places(holding: Callable[[str], LdifDirectory]) -> None:
     directory = holding(
         "dn: o=Acme\nobjectClass: organization\no: Acme\n\n"
-        + "dn: ou=Attic,o=Acme\nobjectClass: organizationalUnit\nou: Attic\ncn: Attic\n\n"
+        "dn: ou=Attic,o=Acme\nobjectClass: organizationalUnit\nou: Attic\ncn: Attic\n\n"
         + person("Ann")
         + group("Sales", ANN_DN)
         + "dn: cn=Box,o=Acme\nobjectClass: device\ncn: Box\nmember: cn=Ann,o=Acme\n"

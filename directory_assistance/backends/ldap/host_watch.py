@@ -318,9 +318,11 @@ class HostWatch:
 
     def _hear_beat(self, message: Message, ledger: WriteLedger | None) -> None:
         """Tell `EVERYTHING` where a write was not told of: an entry may have been removed."""
-        if ledger is None or message.tag != SEARCH_ENTRY:
+        if ledger is None:
             return
-        if not ledger.balances(read_entry_message(message.content)):
+        if message.tag == SEARCH_DONE:
+            ledger.end_look()
+        elif message.tag == SEARCH_ENTRY and not ledger.balances(read_entry_message(message.content)):
             self._tell(EVERYTHING)
 
     def _hear(self, message: Message, means: Means, ledger: WriteLedger | None) -> bool:
