@@ -74,7 +74,7 @@ class LdapClient:
         self._pools = {host.uri: SessionPool(domain, partial(self._open, host)) for host in hosts}
         self._in_order = tuple(hosts)
         self._watch: LdapWatch | None = None
-        self._hosts = Hosts(domain, hosts, self._probe, recovered=self._fail_back)
+        self._hosts = Hosts(domain, hosts, self._probe, recovered=self._fail_back, leaving=self._leave)
 
     @property
     def host_statuses(self) -> tuple[HostStatus, ...]:
@@ -131,7 +131,7 @@ class LdapClient:
             host.uri: HostWatch(self._domain, watched, partial(self._open_for_watch, host), on_change)
             for host in self._in_order
         }
-        self._watch = LdapWatch(self._hosts, watches)
+        self._watch = LdapWatch(self._hosts, watches, on_change)
         return self._watch
 
     def close(self) -> None:
@@ -247,6 +247,11 @@ class LdapClient:
     def _probe(self, host: LdapHost) -> None:
         """Connect, bind and ask what it is, on a connection of its own."""
         self._open(host, time.monotonic() + 2 * self._settings.connect_timeout.total_seconds()).close()
+
+    def _leave(self, host: LdapHost) -> None:
+        """Have forgotten what was read of a host that goes down unwatched."""
+        if self._watch is not None:
+            self._watch.leave(host)
 
     def _fail_back(self, host: LdapHost) -> None:
         """Let go of what lies idle at hosts of less preference, and watch the one that is back."""
