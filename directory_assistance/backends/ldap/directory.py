@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from directory_assistance.backends.ldap.ad_groups import AdPort, find_told_groups, primary_groups
+from directory_assistance.backends.ldap.ad_groups import PAGE_SIZE, AdPort, find_told_groups, primary_groups
 from directory_assistance.backends.ldap.client import LdapClient
 from directory_assistance.backends.ldap.messages import FoundEntry
 from directory_assistance.backends.ldap.opening import name_result_code
@@ -338,6 +338,7 @@ class LdapDirectory:
             filter=listed,
             attributes=GROUP_ATTRIBUTES,
             size_limit=MOST_GROUPS + 1,
+            page_size=PAGE_SIZE if self._settings.server is ServerKind.ACTIVE_DIRECTORY else None,
         )
         answer = self._ask(request, deadline)
         if answer.code == _SIZE_LIMIT_EXCEEDED or len(answer.entries) > MOST_GROUPS:

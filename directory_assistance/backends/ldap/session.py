@@ -48,6 +48,7 @@ from directory_assistance.backends.ldap.messages import (
     write_integer,
     write_search,
 )
+from directory_assistance.backends.ldap.ranges import RangeError, complete_ranges
 from directory_assistance.backends.ldap.settings import LdapHost
 from directory_assistance.errors import (
     DirectoryAnswerMalformed,
@@ -55,6 +56,7 @@ from directory_assistance.errors import (
     NameSyntaxError,
     shorten,
 )
+from directory_assistance.filters import Present
 
 __all__ = [
     "LARGEST_ANSWER",
@@ -150,8 +152,9 @@ class LdapSession:
     def search(self, request: SearchRequest, until: float) -> SearchAnswer:
         """Search, and return what the server answered, whatever its result code.
 
-        Where the server gave more entries than asked for, the code is `SIZE_LIMIT_EXCEEDED`, and those beyond are left
-        out.
+        The values of an attribute that come in parts (MS-ADTS section 3.1.1.3.1.3.3) are fetched here, because parts of
+        two hosts need not make a whole. Where the server gave more entries than asked for, the code is
+        `SIZE_LIMIT_EXCEEDED`, and those beyond are left out.
 
         Args:
             request: the question.
@@ -161,8 +164,8 @@ class LdapSession:
             ConnectionLost: the server had closed the connection, or closed it now.
             HostSilent: no complete answer in time.
             TransportFault: no LDAP.
-            DirectoryAnswerMalformed: the answer is larger than `LARGEST_ANSWER`, a page of it does not say whether it
-                is the last, or the filter cannot be sent.
+            DirectoryAnswerMalformed: the answer is larger than `LARGEST_ANSWER`, a part of it is missing, a page of it
+                does not say whether it is the last, or the filter cannot be sent.
 
         """
         self.used = time.monotonic()
@@ -184,6 +187,8 @@ class LdapSession:
             exceeded = page.exceeded or len(entries) >= request.size_limit
         if exceeded and not result.code:
             result = replace(result, code=SIZE_LIMIT_EXCEEDED)
+        if not result.code:
+            entries = [self._complete(found, request, until) for found in entries]
         return SearchAnswer(
             code=result.code,
             message=result.message,
@@ -303,6 +308,31 @@ class LdapSession:
             references=references,
             exceeded=exceeded,
         )
+
+    def _complete(self, found: FoundEntry, request: SearchRequest, until: float) -> FoundEntry:
+        """Fetch what is left of attributes that came in part only."""
+        if not any(";range=" in description for description in found.values):
+            return found
+
+        def ask(description: str) -> FoundEntry:
+            rest = SearchRequest(
+                base=found.dn.decode("utf-8"),
+                scope="BASE",
+                filter=Present(attribute="objectClass"),
+                attributes=(description,),
+                size_limit=1,
+            )
+            page = self._search_page(rest, b"", until, 1)
+            if page.result.code or len(page.entries) != 1:
+                raise RangeError(f"the server does not give the rest of `{description}`")
+            return page.entries[0]
+
+        asked = frozenset(name.partition(";")[0].lower() for name in request.attributes)
+        try:
+            return complete_ranges(found, asked, ask)
+        except (RangeError, UnicodeDecodeError) as error:
+            name = shorten(found.dn.decode("utf-8", "replace"))
+            raise self._malformed(f"an entry `{name}` that is there in part only: {error}") from error
 
     def _next_cookie(self, message: Message) -> bytes:
         """Return where the next page begins; empty after the last one.
