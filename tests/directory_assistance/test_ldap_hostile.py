@@ -1,12 +1,15 @@
 """A hostile LDAP server: whatever it sends, and at whatever pace, is a named fault, in bounded time and memory."""
 
 import socket
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +20,10 @@ from directory_assistance.candidates import FindBy, TextCandidate
 from directory_assistance.directory import HostState
 from directory_assistance.dn import read_ldap_dn
 from directory_assistance.errors import DirectoryFault
+from directory_assistance.watching import Watch
 from tests.support import ldap_wire
 from tests.support.directories import DOMAIN, deadline
+from tests.support.kinds import Kinds
 from tests.support.proxy import black_hole
 from tests.support.slapd import SUFFIX
 
@@ -188,3 +193,85 @@ def test_a_name_with_several_addresses_has_one_connect_timeout_for_all(
         hosts = (f"{scheme}://127.0.0.1:{port}",)
         with scripted(dave, hosts=hosts, connect_timeout=timedelta(seconds=0.4)) as directory:
             held_to(10, directory, allowed=1.5)
+
+
+# --- what one question must not do to another
+
+
+def test_t63_a_name_that_the_server_calls_invalid_hides_no_group_of_the_others() -> None:
+    """Many names are asked for at once; one that no group can list must not make the others' groups none."""
+
+    def picky(number: int) -> list[bytes]:
+        asked.append(number)
+        if len(asked) in {1, 2}:  # all together, and the odd one alone
+            return [ldap_wire.search_done(number, 34)]
+        return [ldap_wire.entry(number, f"cn=Team,{SUFFIX}", cn=["Team"]), ldap_wire.search_done(number)]
+
+    asked: list[int] = []
+    with scripted(picky) as directory:
+        names = [read_ldap_dn("CN=Odd"), read_ldap_dn(DAVE_DN)]
+        told = directory.find_groups(names, deadline=deadline())
+        assert [group.name for group in told] == ["Team"]
+        assert len(asked) == 3
+
+
+def test_a_connection_whose_message_ids_are_used_up_is_replaced() -> None:
+    """An id beyond maxInt (RFC 4511 section 4.1.1) would be no LDAP."""
+    ids: list[int] = []
+
+    def noting(number: int) -> list[bytes]:
+        ids.append(number)
+        return dave(number)
+
+    with scripted(noting) as directory:
+        assert found(directory) == 1
+        (pool,) = directory._client._pools.values()
+        (session,) = pool._idle
+        session._message_id = 2**31 - 2
+        assert (found(directory), found(directory)) == (1, 1)
+        assert ids[1] == 2**31 - 1
+        assert ids[2] < 100
+        assert [status.state for status in directory.host_statuses] == [HostState.UP]
+
+
+def test_sixteen_callers_at_one_hanging_and_one_good_host_are_all_answered_in_time() -> None:
+    with ldap_wire.serving(dave) as good, ldap_wire.serving(lambda _n: []) as hanging:
+        hosts, limit = (hanging, good), timedelta(seconds=1)
+        with scripted(dave, hosts=hosts, timeout=limit) as directory, ThreadPoolExecutor(16) as callers:
+            began = time.monotonic()
+            told = [callers.submit(found, directory) for _each in range(16)]
+            assert [each.result() for each in told] == [1] * 16
+            assert time.monotonic() - began < 6
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_directories_that_come_and_go_leave_no_thread_and_no_socket(kinds: Kinds) -> None:
+    """As a reload has it: the new one is opened before the old one is closed, both are watched and asked."""
+
+    def opened() -> tuple[LdapDirectory, Watch]:
+        directory = kinds["slapd"].open_directory()
+        assert isinstance(directory, LdapDirectory)
+        watch = directory.watch(lambda _change: None)
+        assert watch is not None
+        assert found(directory) == 1
+        return directory, watch
+
+    def closed(directory: LdapDirectory, watch: Watch) -> None:
+        watch.close()
+        directory.close()
+
+    closed(*opened())
+    threads, files = set(threading.enumerate()), open_files()
+    old = opened()
+    for _again in range(50):
+        new = opened()
+        closed(*old)
+        old = new
+    closed(*old)
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(5)
+    assert set(threading.enumerate()) <= threads
+    assert open_files() <= files

@@ -345,10 +345,14 @@ class LdapDirectory:
             raise self._too_many_groups()
         if answer.code == _NO_SUCH_OBJECT:
             raise self._no_base()
-        if answer.code not in _INVALID_VALUE:
-            self._hold_success(answer)
-            for found in answer.entries:
-                yield read_group(self._domain, found)
+        if answer.code in _INVALID_VALUE:
+            # No group lists such a name; which of them it is, the server does not say.
+            for name in names if len(names) > 1 else ():
+                yield from self._find_groups_of([name], deadline)
+            return
+        self._hold_success(answer)
+        for found in answer.entries:
+            yield read_group(self._domain, found)
 
     def _ask_for_groups(self, request: SearchRequest, deadline: float) -> SearchAnswer:
         """Put a question about groups; the answer is complete, and empty where the entry asked about does not exist."""
