@@ -257,4 +257,5 @@ def _octets_of_entry(entry: Entry) -> int:
         + sum(len(stored.der) for stored in entry.certificates)
         + 4 * sum(map(len, (*entry.mails, *entry.mapped_names, entry.display_name, entry.key)))
         + _RECORD * len(entry.subject_key_ids)
+        + sum(_octets_of_name(issuer) for issuer, _serial in entry.issuer_serials)
     )

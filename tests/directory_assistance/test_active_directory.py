@@ -27,6 +27,7 @@ from directory_assistance.backends.ldap import (
 from directory_assistance.backends.ldap import directory as directory_module
 from directory_assistance.backends.ldap.questions import FilterQuestion, plan_questions
 from directory_assistance.backends.ldap.reading import ReadEntry
+from directory_assistance.backends.ldap.session import SearchRequest as SessionRequest
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.candidates import (
     BindBy,
@@ -50,7 +51,9 @@ from directory_assistance.domains import (
 from directory_assistance.entry import Entry, StoredCertificate
 from directory_assistance.errors import DirectoryFault, DirectoryUnavailable, ExpansionLimitExceeded
 from directory_assistance.filter_templates import read_filter_template
+from directory_assistance.filters import Equality
 from directory_assistance.groups import ExpansionLimits, expand_groups
+from directory_assistance.identifiers import read_sid
 from directory_assistance.identify import identify
 from directory_assistance.naming import read_suffix_rule
 from directory_assistance.search import Match, SearchOutcome, SearchRequest, search
@@ -180,13 +183,29 @@ def look(directory: LdapDirectory, cn: str) -> Entry:
     return entry
 
 
+def stored_sid(directory: LdapDirectory, cn: str) -> str:
+    """Return the security identifier of a group: a group is no entry that a candidate means."""
+    request = SessionRequest(
+        base=PEOPLE,
+        scope="SUBTREE",
+        filter=Equality(attribute="cn", value=cn),
+        attributes=("objectSid",),
+        size_limit=2,
+    )
+    (found,) = directory._client.ask(request, deadline()).entries
+    sid = read_sid(found.values["objectsid"][0])
+    assert sid is not None
+    return sid
+
+
 @pytest.fixture(scope="module")
 def corp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corp]:
     with SambaServer(tmp_path_factory.mktemp("samba") / "s", ldif=corp_ldif()) as server:
         bare = Corp(server=server, sids={})
         directory = LdapDirectory("Corp", bare.settings())
-        people = ("Ann", "Bea", "Cid", "Dora", "Emil", "Frida", "Gil", "Hana", "Team")
+        people = ("Ann", "Bea", "Cid", "Dora", "Emil", "Frida", "Gil", "Hana")
         sids = {cn: look(directory, cn).sid or "" for cn in people}
+        sids["Team"] = stored_sid(directory, "Team")
         directory.close()
         server.change(
             f"dn: CN=Hana,{PEOPLE}\nchangetype: modify\nreplace: primaryGroupID\n"

@@ -48,7 +48,9 @@ def search_done(message_id: int, code: int = 0, matched_dn: str = "", text: str 
 
 
 def entry(message_id: int, dn: bytes | str, **attributes: Sequence[bytes | str]) -> bytes:
-    """Return a SearchResultEntry; `__` in an attribute's name stands for `;`."""
+    """Return a SearchResultEntry; `__` in an attribute's name stands for `;`. Of a person, unless it says otherwise."""
+    if dn:
+        attributes = {"objectClass": ["person"]} | attributes
     listed = b"".join(
         der_element(
             0x30, _octets(name.replace("__", ";")) + der_element(0x31, b"".join(map(_octets, values)))

@@ -33,10 +33,14 @@ from directory_assistance.errors import (
 from directory_assistance.filters import Equality, Extensible, Filter, Or, Present
 from directory_assistance.identifiers import read_sid, sid_octets
 
-__all__ = ["AdPort", "find_told_groups", "missing_capability", "primary_groups"]
+__all__ = ["PAGE_SIZE", "AdPort", "find_told_groups", "missing_capability", "primary_groups"]
 
 _SIDS_AT_ONCE = 50
 """Security identifiers in one filter: an administrator's token holds dozens; a server takes thousands."""
+
+PAGE_SIZE = 1_000
+"""Entries at once: MaxPageSize of an Active Directory, which gives no more in one answer (MS-ADTS section
+3.1.1.3.4.6)."""
 
 _IN_CHAIN = "1.2.840.113556.1.4.1941"
 """LDAP_MATCHING_RULE_TRANSITIVE_EVAL: follows a chain of links to its end."""
@@ -182,7 +186,7 @@ def _read_primary_sid(port: AdPort, name: DistinguishedName) -> list[str]:
     )
     if not (own or group or control):
         return []
-    if len(own) != 1 or len(group) != 1 or not group[0].isdigit():
+    if len(own) != 1 or len(group) != 1 or not _is_number(group[0]):
         raise DirectoryUnavailable(
             port.domain,
             f"the server shows no `objectSid` or no `primaryGroupID` of the account `{shorten(render_ldap(name))}`: "
@@ -190,6 +194,11 @@ def _read_primary_sid(port: AdPort, name: DistinguishedName) -> list[str]:
         )
     prefix, _dash, _own_number = _required_sid(port, name, own[0]).rpartition("-")
     return [f"{prefix}-{int(group[0])}"]
+
+
+def _is_number(octets: bytes) -> bool:
+    """Whether these are the digits of a relative identifier, which has 32 bits."""
+    return octets.isdigit() and len(octets) <= 10 and int(octets) < 2**32
 
 
 def _required_sid(port: AdPort, name: DistinguishedName, octets: bytes) -> str:
@@ -229,6 +238,7 @@ def _find(port: AdPort, wanted: Filter, *, at_most: int) -> Iterator[Group]:
             filter=wanted,
             attributes=GROUP_ATTRIBUTES,
             size_limit=at_most + 1,
+            page_size=PAGE_SIZE if at_most >= PAGE_SIZE else None,
         )
     )
     for found in answer.entries:

@@ -11,13 +11,16 @@ from contextlib import contextmanager
 __all__ = ["BoundedSocket"]
 
 _SHORTEST_WAIT_SECONDS = 0.001
-"""Time limit of a read whose deadline has passed: it takes what has arrived, or fails."""
+"""Time limit of the one call that is made when the deadline has passed: it takes what has arrived, or fails."""
 
 
 class BoundedSocket:
     """A socket that serves until an instant, and up to a number of octets; ldap3 uses it as its socket, too.
 
     `timed_out` and `overran` say afterwards which limit ended it.
+
+    INVARIANT: once the deadline has passed, at most one more call reaches the socket. A peer that sends an octet just
+    before each read gives up would else be read until the budget is used, which may take hours.
     """
 
     def __init__(self, plain: socket.socket) -> None:
@@ -26,11 +29,13 @@ class BoundedSocket:
         self.overran = False
         self._until = 0.0
         self._octets = 0
+        self._late = False
 
     def allow(self, until: float, octets: int) -> None:
         """Allow reading `octets`, until an instant of the monotonic clock."""
         self._until = until
         self._octets = octets
+        self._late = False
         self.timed_out = False
 
     def recv(self, size: int) -> bytes:
@@ -44,15 +49,22 @@ class BoundedSocket:
         return received
 
     def sendall(self, octets: bytes) -> None:
-        """Send everything."""
-        with self._timed():
-            self.plain.sendall(octets)
+        """Send everything. Piece by piece, because over TLS Python would give each piece the whole time."""
+        left = memoryview(octets)
+        while left:
+            with self._timed():
+                left = left[self.plain.send(left) :]
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
+        seconds = self._until - time.monotonic()
+        if seconds <= 0 and self._late:
+            self.timed_out = True
+            raise TimeoutError("the deadline has passed")
+        self._late = seconds <= 0
         try:
             # A time limit of 0 would mean "do not block", a negative one is an error.
-            self.plain.settimeout(max(self._until - time.monotonic(), _SHORTEST_WAIT_SECONDS))
+            self.plain.settimeout(max(seconds, _SHORTEST_WAIT_SECONDS))
             yield
         except TimeoutError:
             self.timed_out = True

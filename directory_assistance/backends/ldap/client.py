@@ -10,7 +10,8 @@ Invariants:
 * A question is put again only where it cannot have been answered: it is a search, and changes nothing.
 * Failures of transport count against the host, always. An answer that is malformed or too large, a filter that
   cannot be sent, connections that are all in use never do (threat T79).
-* A host that says it is of another kind than configured is down: its answers would be "nobody" (threat T65).
+* A host that says it is of another kind than configured is down: its answers would be "nobody" (threat T65). It is
+  asked what it is over each new connection.
 """
 
 import time
@@ -40,7 +41,7 @@ from directory_assistance.backends.ldap.session import (
 from directory_assistance.backends.ldap.settings import LdapHost, LdapSettings
 from directory_assistance.backends.ldap.watch import LdapWatch, Watched
 from directory_assistance.directory import HostStatus
-from directory_assistance.errors import DirectoryUnavailable
+from directory_assistance.errors import DirectoryAnswerMalformed, DirectoryUnavailable
 from directory_assistance.watching import OnChange
 
 __all__ = ["LdapClient"]
@@ -73,7 +74,7 @@ class LdapClient:
         self._pools = {host.uri: SessionPool(domain, partial(self._open, host)) for host in hosts}
         self._in_order = tuple(hosts)
         self._watch: LdapWatch | None = None
-        self._hosts = Hosts(domain, hosts, self._probe, recovered=self._fail_back)
+        self._hosts = Hosts(domain, hosts, self._probe, recovered=self._fail_back, leaving=self._leave)
 
     @property
     def host_statuses(self) -> tuple[HostStatus, ...]:
@@ -130,7 +131,7 @@ class LdapClient:
             host.uri: HostWatch(self._domain, watched, partial(self._open_for_watch, host), on_change)
             for host in self._in_order
         }
-        self._watch = LdapWatch(self._hosts, watches)
+        self._watch = LdapWatch(self._hosts, watches, on_change)
         return self._watch
 
     def close(self) -> None:
@@ -167,8 +168,7 @@ class LdapClient:
             self._hosts.note_silent(host, fault.problem)
             raise
         except TransportFault as fault:
-            self._roots.pop(host.uri, None)  # what comes back may be another server
-            self._hosts.note_down(host, fault.problem)
+            self._note_down(host, fault)
             raise
         self._hosts.note_up(host)
         return answer
@@ -189,28 +189,42 @@ class LdapClient:
         return answer
 
     def _open(self, host: LdapHost, deadline: float) -> LdapSession:
-        """Open a connection, and learn what the server is where that is not known.
+        """Open a connection for questions; faults as `_open_and_learn`."""
+        session, _root = self._open_and_learn(host, deadline)
+        return session
+
+    def _open_and_learn(self, host: LdapHost, deadline: float) -> tuple[LdapSession, RootDse]:
+        """Open a connection, and learn what the server at its other end is.
+
+        Each time: behind one address there may be several servers, and another one than yesterday. Whatever goes wrong
+        here goes wrong for everybody, because nothing of a question is in it.
 
         Raises:
-            TransportFault: the host is down, or of another kind than configured.
+            TransportFault: the host is down, of another kind than configured, or said something unreadable.
+            DirectoryUnavailable: no time was left, or the password or key cannot be read.
 
         """
         try:
             session = open_session(self._domain, host, self._settings, deadline)
-        except HostSilent as fault:
+        except (HostSilent, DirectoryAnswerMalformed) as fault:
             # A host that does not finish a handshake is down, not slow.
             raise TransportFault(self._domain, fault.problem) from fault
-        if host.uri not in self._roots:
-            try:
-                self._roots[host.uri] = self._learn(host, session, deadline)
-            except BaseException:
-                session.abort()
-                raise
-        return session
+        try:
+            root = self._learn(host, session, deadline)
+        except DirectoryAnswerMalformed as fault:
+            session.abort()
+            raise TransportFault(self._domain, fault.problem) from fault
+        except BaseException:
+            session.abort()
+            raise
+        self._roots[host.uri] = root
+        return session, root
 
     def _learn(self, host: LdapHost, session: LdapSession, deadline: float) -> RootDse:
         """Read what a server says about itself; a server that says nothing is believed to be what is configured."""
         answer = session.search(ROOT_DSE_REQUEST, min(time.monotonic() + self._operation_seconds, deadline))
+        if answer.code in _HOST_CODES:
+            raise _HostBusy(self._domain, f"`{host.uri}` answered {name_result_code(answer.code)}")
         root = read_root_dse(answer.entries[0]) if answer.entries else UNKNOWN_ROOT_DSE
         problem = contradiction(root, self._settings.server) or missing_capability(
             self._settings.group_style, root.capabilities
@@ -221,22 +235,23 @@ class LdapClient:
 
     def _open_for_watch(self, host: LdapHost, deadline: float) -> tuple[LdapSession, RootDse]:
         try:
-            session = self._open(host, deadline)
+            return self._open_and_learn(host, deadline)
         except TransportFault as fault:
-            self._hosts.note_down(host, fault.problem)
+            self._note_down(host, fault)
             raise
-        return session, self._roots[host.uri]
+
+    def _note_down(self, host: LdapHost, fault: TransportFault) -> None:
+        self._roots.pop(host.uri, None)  # what comes back may be another server
+        self._hosts.note_down(host, fault.problem)
 
     def _probe(self, host: LdapHost) -> None:
-        """Connect, bind and ask something, on a connection of its own."""
-        deadline = time.monotonic() + 2 * self._settings.connect_timeout.total_seconds()
-        session = self._open(host, deadline)
-        try:
-            session.search(ROOT_DSE_REQUEST, deadline)
-        except BaseException:
-            session.abort()
-            raise
-        session.close()
+        """Connect, bind and ask what it is, on a connection of its own."""
+        self._open(host, time.monotonic() + 2 * self._settings.connect_timeout.total_seconds()).close()
+
+    def _leave(self, host: LdapHost) -> None:
+        """Have forgotten what was read of a host that goes down unwatched."""
+        if self._watch is not None:
+            self._watch.leave(host)
 
     def _fail_back(self, host: LdapHost) -> None:
         """Let go of what lies idle at hosts of less preference, and watch the one that is back."""

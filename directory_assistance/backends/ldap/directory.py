@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from directory_assistance.backends.ldap.ad_groups import AdPort, find_told_groups, primary_groups
+from directory_assistance.backends.ldap.ad_groups import PAGE_SIZE, AdPort, find_told_groups, primary_groups
 from directory_assistance.backends.ldap.client import LdapClient
 from directory_assistance.backends.ldap.messages import FoundEntry
 from directory_assistance.backends.ldap.opening import name_result_code
@@ -60,7 +60,8 @@ from directory_assistance.errors import (
 )
 from directory_assistance.facts import facts_of_entry
 from directory_assistance.filters import Equality, Or, check_attribute_description, render_filter
-from directory_assistance.watching import Change, OnChange, Watch
+from directory_assistance.stored_values import is_nobody
+from directory_assistance.watching import EVERYTHING, Change, OnChange, Watch
 
 __all__ = ["MOST_GROUPS", "LdapDirectory"]
 
@@ -80,6 +81,11 @@ says protocolError to a value with NUL in a substring filter, and values come fr
 
 _FOUND_BY_TEXT = {FindBy.UID: "uid", FindBy.UPN: "userPrincipalName"}
 """What finds an entry and is no part of an `Entry`."""
+
+_REST_ON = frozenset(
+    {b"cossuperdefinition", b"costemplate", b"ldapsubentry", b"nsroledefinition", b"subentry"}
+)
+"""Object classes, in lower case, of what other entries have attributes from."""
 
 _PARTITIONS_WITHOUT_PEOPLE = frozenset({"cn=configuration", "dc=domaindnszones", "dc=forestdnszones"})
 """Where an Active Directory refers to from the root of a domain, whatever was asked (first component)."""
@@ -245,7 +251,7 @@ class LdapDirectory:
             scope="BASE",
             filter=ANY_ENTRY,
             attributes=self._attributes(()),
-            size_limit=1,
+            size_limit=2,  # one more than there can be, so that an odd answer is compared and not cut
         )
         answer = self._ask(request, deadline)
         if answer.code == _NO_SUCH_OBJECT:
@@ -280,13 +286,33 @@ class LdapDirectory:
         return _Found(entries=tuple(each.entry for each in read if question.accepts(each)))
 
     def _read_entries(self, answer: SearchAnswer, compared: Sequence[str]) -> list[ReadEntry]:
+        """Read the entries of people and services; groups and places are nobody, whatever certificate names them."""
         return [
             read_entry(self._domain, found, name_attribute=self._name_attribute, compared=compared)
             for found in answer.entries
+            if not is_nobody(self._classes(found))
         ]
 
+    def _classes(self, found: FoundEntry) -> tuple[bytes, ...]:
+        """Return the object classes of an entry: each has some, so none at all are hidden ones."""
+        classes = found.values.get("objectclass", ())
+        if not classes:
+            name = shorten(found.dn.decode("utf-8", "replace"))
+            raise DirectoryAnswerMalformed(
+                self._domain,
+                f"entry `{name}`: the server shows no `objectClass`, so it may be a group: may it be read by the "
+                "account that we bind with?",
+            )
+        return classes
+
     def _read_change(self, found: FoundEntry) -> Change:
-        """Say of a changed entry, person or group, what it can be found by now."""
+        """Say of a changed entry, person or group, what it can be found by now.
+
+        389-ds reckons what an entry holds, its lock too, from roles and classes of service: a change of one of these
+        changes others, and nobody says which.
+        """
+        if not _REST_ON.isdisjoint(each.lower() for each in self._classes(found)):
+            return EVERYTHING
         read = read_entry(
             self._domain, found, name_attribute=self._name_attribute, compared=_FOUND_BY_TEXT.values()
         )
@@ -312,16 +338,21 @@ class LdapDirectory:
             filter=listed,
             attributes=GROUP_ATTRIBUTES,
             size_limit=MOST_GROUPS + 1,
+            page_size=PAGE_SIZE if self._settings.server is ServerKind.ACTIVE_DIRECTORY else None,
         )
         answer = self._ask(request, deadline)
         if answer.code == _SIZE_LIMIT_EXCEEDED or len(answer.entries) > MOST_GROUPS:
             raise self._too_many_groups()
         if answer.code == _NO_SUCH_OBJECT:
             raise self._no_base()
-        if answer.code not in _INVALID_VALUE:
-            self._hold_success(answer)
-            for found in answer.entries:
-                yield read_group(self._domain, found)
+        if answer.code in _INVALID_VALUE:
+            # No group lists such a name; which of them it is, the server does not say.
+            for name in names if len(names) > 1 else ():
+                yield from self._find_groups_of([name], deadline)
+            return
+        self._hold_success(answer)
+        for found in answer.entries:
+            yield read_group(self._domain, found)
 
     def _ask_for_groups(self, request: SearchRequest, deadline: float) -> SearchAnswer:
         """Put a question about groups; the answer is complete, and empty where the entry asked about does not exist."""

@@ -7,7 +7,8 @@ What lives here: the thread that listens, and what it makes of what it hears. Wh
 1. Open a connection; learn from the root DSE by what means this server tells changes.
 2. Ask it to. With OpenLDAP say that everything up to now is known, or it would send every entry first.
 3. When it has begun: tell `EVERYTHING`, and be `LIVE`.
-4. Tell each change. In between, ask something small: a connection that a firewall forgot is silent as well.
+4. Tell each change, one that alters other entries twice. In between, ask something small: a connection that a
+   firewall forgot is silent as well.
 5. When the connection ends: be `LOST`, tell `EVERYTHING`, and begin again, soon at first, then less often.
 
 NOTE: only content synchronisation says when it has begun. With the other means the server has begun a moment after it
@@ -61,6 +62,10 @@ _LEDGER_SECONDS = 0.4
 
 _SETTLE_SECONDS = 1.0
 """What a server may take from accepting a request for changes to telling the first one; milliseconds are usual."""
+
+_RECKONED_SECONDS = 2.0
+"""After which a change that alters other entries is told once more: 389-ds reckons them anew in a thread of its own,
+milliseconds after it told the change, and who asked in between got, and kept, the old state."""
 
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -168,6 +173,7 @@ class HostWatch:
         self._lock = threading.Lock()
         self._session: LdapSession | None = None
         self._pause = _FIRST_PAUSE_SECONDS
+        self._again_at = math.inf
         self._thread = threading.Thread(target=self._run, name=f"watch {domain}", daemon=True)
         self._thread.start()
 
@@ -251,6 +257,7 @@ class HostWatch:
         if means is None:
             raise _Unsupported(f"{root.product or 'the server'} offers no way to be told of changes")
         watching = self._begin(session, root, means)
+        self._again_at = math.inf
         live_at = math.inf if means is Means.SYNCREPL else time.monotonic() + _SETTLE_SECONDS
         ledger = WriteLedger() if means is Means.AD_NOTIFICATION else None
         heart = _Heartbeat(session, _HEARTBEAT_SECONDS if ledger is None else _LEDGER_SECONDS)
@@ -258,8 +265,11 @@ class HostWatch:
             if time.monotonic() >= live_at:
                 self._go_live(means)
                 live_at = math.inf
+            if time.monotonic() >= self._again_at:
+                self._again_at = math.inf
+                self._tell(EVERYTHING)
             heart.beat()
-            message = session.receive_any(min(heart.next_beat, live_at))
+            message = session.receive_any(min(heart.next_beat, live_at, self._again_at))
             if message is None:
                 continue
             if heart.takes(message):
@@ -275,8 +285,9 @@ class HostWatch:
         base = self._watched.base
         if means is Means.SYNCREPL:
             cookie = self._read_cookie(session, root)
-        elif means is Means.AD_NOTIFICATION:
-            # An entry that is removed, or moved elsewhere, is told of only where it is then.
+        else:
+            # An entry that is moved, or removed from an Active Directory, is told of only where it is then; and what it
+            # rests on may stand beside the base.
             base = _naming_context_of(self._watched.base, root) or base
         request = SearchRequest(
             base=base,
@@ -317,9 +328,11 @@ class HostWatch:
 
     def _hear_beat(self, message: Message, ledger: WriteLedger | None) -> None:
         """Tell `EVERYTHING` where a write was not told of: an entry may have been removed."""
-        if ledger is None or message.tag != SEARCH_ENTRY:
+        if ledger is None:
             return
-        if not ledger.balances(read_entry_message(message.content)):
+        if message.tag == SEARCH_DONE:
+            ledger.end_look()
+        elif message.tag == SEARCH_ENTRY and not ledger.balances(read_entry_message(message.content)):
             self._tell(EVERYTHING)
 
     def _hear(self, message: Message, means: Means, ledger: WriteLedger | None) -> bool:
@@ -360,6 +373,9 @@ class HostWatch:
             change = self._watched.read_change(found)
         except DirectoryFault:  # an entry that cannot be read has changed all the same
             return EVERYTHING
+        if change.everything:
+            self._again_at = time.monotonic() + _RECKONED_SECONDS
+            return change
         if state is not None:
             return Change(unique_id=state.unique_id, facts=change.facts)
         return change if change.unique_id is not None else EVERYTHING

@@ -64,22 +64,25 @@ class Hosts:
         hosts: in the order in which they are asked.
         probe: connects, binds and asks something; raises a `DirectoryFault` if that fails.
         recovered: called when a host is up again, from any thread; must not block.
+        leaving: called before a host that was asked is down, from any thread, without a lock; must not block.
         monotonic: the clock, in seconds.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is told, whom it tells, and a clock
         self,
         domain: str,
         hosts: Sequence[LdapHost],
         probe: Callable[[LdapHost], None],
         *,
         recovered: Callable[[LdapHost], None] = lambda _host: None,
+        leaving: Callable[[LdapHost], None] = lambda _host: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._domain = domain
         self._probe = probe
         self._recovered = recovered
+        self._leaving = leaving
         self._monotonic = monotonic
         self._condition = threading.Condition()
         self._health = {host.uri: _Health(host=host) for host in hosts}
@@ -108,6 +111,7 @@ class Hosts:
 
     def note_down(self, host: LdapHost, problem: str) -> None:
         """Take a host out: it could not be reached, or failed on a new connection."""
+        self._tell_leaving(self._health[host.uri])
         with self._condition:
             self._take_out(self._health[host.uri], problem)
 
@@ -154,6 +158,10 @@ class Hosts:
             prober = self._prober
         if prober is not None and prober is not threading.current_thread():
             prober.join(_CLOSE_SECONDS)  # one that is connecting to a host that is down ends by itself
+
+    def _tell_leaving(self, health: _Health) -> None:
+        if health.state is not HostState.DOWN:
+            self._leaving(health.host)
 
     # --- with the lock held
 
@@ -211,6 +219,7 @@ class Hosts:
             # The outermost handler of this thread. If it ended, no host would ever be found back.
             problem = shorten(f"a defect of the probe: {error}")
         if problem:
+            self._tell_leaving(health)
             with self._condition:
                 self._take_out(health, problem)
                 health.interval = min(health.interval * 2, _LONGEST_PROBE_SECONDS)

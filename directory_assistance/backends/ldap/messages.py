@@ -408,6 +408,7 @@ def read_entry_message(content: bytes) -> FoundEntry:
     if after != end:
         raise MessageSyntaxError("octets are left over in an entry")
     values: dict[str, tuple[bytes, ...]] = {}
+    repeated: dict[str, list[bytes]] = {}
     while position < end:
         if content[position] != _SEQUENCE:
             raise MessageSyntaxError("expected an attribute")
@@ -417,9 +418,14 @@ def read_entry_message(content: bytes) -> FoundEntry:
         start, position = _bounds(content, position + 1, attribute_end)
         description = content[start:position].decode("ascii", "replace").lower()
         found = _read_values(content, position, attribute_end)
-        # The same description twice is one attribute: nothing that was sent is dropped.
-        values[description] = found if description not in values else (*values[description], *found)
+        if description not in values:
+            values[description] = found
+        else:
+            # The same description twice is one attribute: nothing that was sent is dropped. A list, because joining
+            # tuples again and again would take hours for the octets that one answer may have.
+            repeated.setdefault(description, [*values[description]]).extend(found)
         position = attribute_end
+    values.update((description, tuple(found)) for description, found in repeated.items())
     return FoundEntry(dn=dn, values=values)
 
 

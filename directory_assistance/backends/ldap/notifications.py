@@ -62,6 +62,12 @@ _BOOLEAN = 0x01
 
 _UUID_OCTETS = 16
 
+_LONGEST_NUMBER = 20
+"""Digits of the number of a write: it has 64 bits."""
+
+_MOST_HEARD = 100_000
+"""Numbers that are kept from one look to the next, a second later at most: far more than writes."""
+
 
 class Means(StrEnum):
     """By what a server tells changes; the words that status and metrics use."""
@@ -86,7 +92,8 @@ class SyncState:
 class SyncInfo:
     """A Sync Info message (RFC 4533 section 2.5).
 
-    `refresh_done`: the first phase is over. `changes`: it names entries that changed or are gone, without more.
+    `refresh_done`: the first phase is over. `changes`: it names entries that changed or are gone, without more, or says
+    that whatever was not named is gone (refreshPresent).
     """
 
     refresh_done: bool = False
@@ -165,7 +172,10 @@ def read_sync_info(message: Message) -> SyncInfo | None:
     tag, content = choices[0]
     if tag in {_REFRESH_DELETE, _REFRESH_PRESENT}:
         booleans = [octets for kind, octets in read_elements(content) if kind == _BOOLEAN]
-        return SyncInfo(refresh_done=not booleans or booleans[0] != b"\x00")  # DEFAULT TRUE
+        return SyncInfo(
+            refresh_done=not booleans or booleans[0] != b"\x00",  # DEFAULT TRUE
+            changes=tag == _REFRESH_PRESENT,
+        )
     if tag == _SYNC_ID_SET:
         return SyncInfo(changes=True)
     if tag != _NEW_COOKIE:
@@ -176,34 +186,53 @@ def read_sync_info(message: Message) -> SyncInfo | None:
 class WriteLedger:
     """Whether every write to an Active Directory was heard of, by the numbers that writes take."""
 
-    __slots__ = ("_heard", "_highest")
+    __slots__ = ("_heard", "_highest", "_looked")
 
     def __init__(self) -> None:
         self._highest: int | None = None
         self._heard: set[int] = set()
+        self._looked = False
 
     def hear(self, found: FoundEntry) -> None:
-        """Note the number (`uSNChanged`) of a change that was told."""
+        """Note the number (`uSNChanged`) of a change that was told. What goes beyond the limit counts as unheard."""
         number = _number(found, "usnchanged")
-        if number is not None:
+        if number is not None and len(self._heard) < _MOST_HEARD:
             self._heard.add(number)
 
     def balances(self, root: FoundEntry) -> bool:
         """Whether each number taken since the last time was heard; the first time there is nothing to compare.
 
-        A number whose change is still on its way counts as unheard. A server that shows no number balances never.
+        A number whose change is still on its way counts as unheard; so does everything where the highest is lower than
+        before, as in a server that was restored.
+
+        Raises:
+            MessageSyntaxError: the highest number is not there, so that removals would never be noticed.
+
         """
+        self._looked = True
         highest, before = _number(root, "highestcommittedusn"), self._highest
-        if highest is None:  # what is compared next is still what was shown last
-            return False
+        if highest is None:
+            raise MessageSyntaxError("no `highestCommittedUSN`, by which removals are noticed")
         self._highest = highest
         if before is None:
             return True
         heard = sum(1 for number in self._heard if before < number <= highest)
         self._heard = {number for number in self._heard if number > highest}
-        return heard >= highest - before
+        return heard == highest - before
+
+    def end_look(self) -> None:
+        """Note that a look at the root DSE is over.
+
+        Raises:
+            MessageSyntaxError: it showed none.
+
+        """
+        looked, self._looked = self._looked, False
+        if not looked:
+            raise MessageSyntaxError("no root DSE, by which removals are noticed")
 
 
 def _number(found: FoundEntry, name: str) -> int | None:
     values = found.values.get(name, ())
-    return int(values[0]) if len(values) == 1 and values[0].isdigit() else None
+    readable = len(values) == 1 and values[0].isdigit() and len(values[0]) <= _LONGEST_NUMBER
+    return int(values[0]) if readable else None

@@ -6,7 +6,7 @@ searching (`session.py`, on the socket that is handed over there), and which hos
 Invariants:
 
 * Every ldap3 option is written out at its call, also where it equals today's default.
-* No call lasts longer than it was allowed.
+* No call lasts longer than it was allowed: every address of a host, and the handshakes, share one time.
 * A server over TLS has shown a certificate that is in date and of a known authority; nothing is sent to it before.
 
 Standards: RFC 4513 (bind, StartTLS), RFC 4511.
@@ -53,6 +53,9 @@ _READ_SIZE = 256 * 1024
 _GARBAGE = (PyAsn1Error, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What ldap3's decoder raises for octets that are not LDAP; it checks nothing beforehand."""
 
+_SHORTEST_WAIT_SECONDS = 0.001
+"""Time limit of a step when no time is left for it: it fails, and is not waited for."""
+
 _Authentication = Literal["ANONYMOUS", "SIMPLE", "SASL"]
 
 _TLS_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -72,12 +75,11 @@ class _VerifyingTls(ldap3.Tls):
     `failure`: what the last handshake ended with, None if it succeeded. ldap3 tells it as the text of a text.
     """
 
-    def __init__(self, context: ssl.SSLContext, host: LdapHost, handshake_seconds: float) -> None:
+    def __init__(self, context: ssl.SSLContext, host: LdapHost) -> None:
         # `validate` is not used by our `wrap_socket`; it says what holds, should ldap3 ever look.
         super().__init__(validate=ssl.CERT_REQUIRED)
         self._context = context
         self._server_name = host.host
-        self._handshake_seconds = handshake_seconds
         self.failure: OSError | None = None
 
     # The signature is ldap3's; it asks for the handshake wherever it calls this.
@@ -86,7 +88,7 @@ class _VerifyingTls(ldap3.Tls):
         bounded = connection.socket if isinstance(connection.socket, BoundedSocket) else None
         plain = connection.socket if bounded is None else bounded.plain
         _send_at_once(plain)
-        plain.settimeout(self._handshake_seconds)  # Python holds the whole handshake to it
+        plain.settimeout(connection.server.connect_timeout)  # Python holds the whole handshake to it
         try:
             protected = self._context.wrap_socket(
                 plain, server_side=False, do_handshake_on_connect=True, server_hostname=self._server_name
@@ -99,6 +101,42 @@ class _VerifyingTls(ldap3.Tls):
             connection.socket = protected
         else:
             bounded.plain = protected
+
+
+class _Server(ldap3.Server):
+    """A host of which all addresses are tried within one time, each within its share of what is left of it.
+
+    ldap3 would give each the whole time, so that a name with four of them takes four times as long as was allowed; and
+    it leaves the socket of one that failed to the collector of garbage.
+    """
+
+    connection: ldap3.Connection | None = None
+    _until = 0.0
+    _left = 1
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds for the address that is tried now."""
+        return _seconds_until(self._until) / self._left
+
+    @connect_timeout.setter
+    def connect_timeout(self, seconds: float) -> None:
+        """Begin to count: ldap3 sets it once, when a server is made."""
+        self._until = time.monotonic() + seconds
+
+    def candidate_addresses(self) -> Iterator[object]:
+        """Yield each address; who asks for another one has failed with the one before."""
+        addresses = super().candidate_addresses()  # type: ignore[no-untyped-call]  # ldap3 has no types here
+        for position, address in enumerate(addresses):
+            self._left = len(addresses) - position
+            yield address
+            if self.connection is not None and self.connection.socket is not None:
+                self.connection.socket.close()
+
+
+def _seconds_until(instant: float) -> float:
+    # A time limit of 0 would mean "do not block", a negative one is an error.
+    return max(instant - time.monotonic(), _SHORTEST_WAIT_SECONDS)
 
 
 def open_session(domain: str, host: LdapHost, settings: LdapSettings, deadline: float) -> LdapSession:
@@ -125,7 +163,7 @@ def open_session(domain: str, host: LdapHost, settings: LdapSettings, deadline: 
     if seconds <= 0:
         raise DirectoryUnavailable(domain, f"no time left to connect to `{host.uri}`")
     with _translated(domain, host):
-        tls = _make_tls(host, settings, seconds)
+        tls = _make_tls(host, settings)
         connection = _make_connection(domain, host, settings, seconds, tls)
     try:
         with _translated(domain, host, tls=tls):
@@ -170,16 +208,16 @@ def _send_at_once(plain: socket.socket) -> None:
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _make_tls(host: LdapHost, settings: LdapSettings, seconds: float) -> _VerifyingTls | None:
+def _make_tls(host: LdapHost, settings: LdapSettings) -> _VerifyingTls | None:
     if host.transport not in {Transport.TLS, Transport.START_TLS}:
         return None
-    return _VerifyingTls(make_tls_context(settings), host, seconds)
+    return _VerifyingTls(make_tls_context(settings), host)
 
 
 def _make_connection(
     domain: str, host: LdapHost, settings: LdapSettings, seconds: float, tls: _VerifyingTls | None
 ) -> ldap3.Connection:
-    server = ldap3.Server(
+    server = _Server(
         host=host.uri if host.transport is Transport.SOCKET else host.host,
         port=host.port or None,
         use_ssl=host.transport is Transport.TLS,
@@ -192,7 +230,7 @@ def _make_connection(
         validator=None,
     )
     user, password, authentication = _credentials(domain, settings)
-    return ldap3.Connection(
+    server.connection = connection = ldap3.Connection(
         server=server,
         user=user,
         password=password,
@@ -224,6 +262,7 @@ def _make_connection(
         source_port=None,
         source_port_list=None,
     )
+    return connection
 
 
 def make_tls_context(settings: LdapSettings) -> ssl.SSLContext:

@@ -8,7 +8,8 @@ Invariants:
 
 * No call lasts longer than it was allowed: each octet sent or received is under one deadline, whatever the pace of
   the server. (Looking up a host's name is the operating system's affair and has its own limits.)
-* No answer takes more memory than `LARGEST_ANSWER`, whatever the server sends, all of its pages together.
+* No answer has more octets than `LARGEST_ANSWER`, all of its pages together, and of its entries no more are kept than
+  were asked for: an entry as a value takes twenty times its octets.
 * A session that raised is of no more use.
 * What goes wrong between here and the host is a `TransportFault`; what a question or its answer is like never is: a
   crafted certificate must not make a directory look down for everybody (threat T79).
@@ -48,6 +49,7 @@ from directory_assistance.backends.ldap.messages import (
     write_integer,
     write_search,
 )
+from directory_assistance.backends.ldap.ranges import RangeError, complete_ranges
 from directory_assistance.backends.ldap.settings import LdapHost
 from directory_assistance.errors import (
     DirectoryAnswerMalformed,
@@ -55,6 +57,7 @@ from directory_assistance.errors import (
     NameSyntaxError,
     shorten,
 )
+from directory_assistance.filters import Present
 
 __all__ = [
     "LARGEST_ANSWER",
@@ -77,6 +80,15 @@ SIZE_LIMIT_EXCEEDED = 4
 
 _READ_SIZE = 64 * 1024
 """Octets read at once: what one system call brings; an ordinary answer has two thousand."""
+
+_MOST_REFERENCES = 1_000
+"""References in one answer: a directory has a few; each is looked at."""
+
+_LONGEST_COOKIE = 64 * 1024
+"""Octets of what says where the next page begins: servers take eight to a few hundred, and get them back each time."""
+
+_LAST_MESSAGE_ID = 2**31 - 1
+"""maxInt (RFC 4511 section 4.1.1)."""
 
 _CLOSE_SECONDS = 0.5
 """How long saying good-bye to a server may take."""
@@ -111,6 +123,17 @@ class SearchAnswer:
     references: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """All of an answer, or a page of it; `exceeded`: there were more entries than wanted, which are left out."""
+
+    result: Result
+    cookie: bytes
+    entries: list[FoundEntry]
+    references: list[str]
+    exceeded: bool
+
+
 class LdapSession:
     """A bound connection to one host. For one caller at a time.
 
@@ -130,6 +153,10 @@ class LdapSession:
     def search(self, request: SearchRequest, until: float) -> SearchAnswer:
         """Search, and return what the server answered, whatever its result code.
 
+        The values of an attribute that come in parts (MS-ADTS section 3.1.1.3.1.3.3) are fetched here, because parts of
+        two hosts need not make a whole. Where the server gave more entries than asked for, the code is
+        `SIZE_LIMIT_EXCEEDED`, and those beyond are left out.
+
         Args:
             request: the question.
             until: instant of the monotonic clock by which the answer must be complete.
@@ -138,7 +165,8 @@ class LdapSession:
             ConnectionLost: the server had closed the connection, or closed it now.
             HostSilent: no complete answer in time.
             TransportFault: no LDAP.
-            DirectoryAnswerMalformed: the answer is larger than `LARGEST_ANSWER`, or the filter cannot be sent.
+            DirectoryAnswerMalformed: the answer is larger than `LARGEST_ANSWER`, a part of it is missing, a page of it
+                does not say whether it is the last, or the filter cannot be sent.
 
         """
         self.used = time.monotonic()
@@ -146,13 +174,22 @@ class LdapSession:
         entries: list[FoundEntry] = []
         references: list[str] = []
         cookie = b""
-        while True:
-            result, cookie = self._search_page(request, cookie, until, entries, references)
+        exceeded = False
+        while not exceeded:
+            page = self._search_page(request, cookie, until, request.size_limit - len(entries))
+            result, cookie = page.result, page.cookie
+            entries += page.entries
+            references += page.references
+            if len(references) > _MOST_REFERENCES:
+                raise self._malformed(f"more than {_MOST_REFERENCES} references")
             if not cookie or result.code:
+                exceeded = page.exceeded
                 break
-            if len(entries) >= request.size_limit:
-                result = replace(result, code=SIZE_LIMIT_EXCEEDED)
-                break
+            exceeded = page.exceeded or len(entries) >= request.size_limit
+        if exceeded and not result.code:
+            result = replace(result, code=SIZE_LIMIT_EXCEEDED)
+        if not result.code:
+            entries = [self._complete(found, request, until) for found in entries]
         return SearchAnswer(
             code=result.code,
             message=result.message,
@@ -177,6 +214,10 @@ class LdapSession:
             DirectoryAnswerMalformed: the filter cannot be sent.
 
         """
+        if self._message_id >= _LAST_MESSAGE_ID:
+            raise ConnectionLost(
+                self.domain, f"`{self.host.uri}`: the message ids of the connection are used up"
+            )
         self._message_id += 1
         # Whole seconds, 0 for none; a server may ignore it.
         seconds = max(1, math.ceil(until - time.monotonic())) if time_limited else 0
@@ -238,29 +279,77 @@ class LdapSession:
         with suppress(OSError):
             self._bounded.shutdown(2)
 
-    def _search_page(
-        self,
-        request: SearchRequest,
-        cookie: bytes,
-        until: float,
-        entries: list[FoundEntry],
-        references: list[str],
-    ) -> tuple[Result, bytes]:
-        """Ask for all, or for the next page, and add what comes; return the result and the next cookie."""
+    def _search_page(self, request: SearchRequest, cookie: bytes, until: float, most: int) -> "_Page":
+        """Ask for all, or for the next page, and keep at most so many entries of what comes."""
         controls = () if request.page_size is None else (_page_control(request.page_size, cookie),)
         message_id = self.send_search(request, until, *controls)
+        entries: list[FoundEntry] = []
+        references: list[str] = []
+        exceeded = False
         while True:
             message = self.receive(message_id)
             with translated(self.domain, self.host, self._bounded):
                 if message.tag == SEARCH_ENTRY:
-                    entries.append(read_entry_message(message.content))
+                    if len(entries) < most:
+                        entries.append(read_entry_message(message.content))
+                    else:
+                        exceeded = True
                 elif message.tag == SEARCH_REFERENCE:
-                    references.extend(read_reference_message(message.content))
+                    if len(references) <= _MOST_REFERENCES:
+                        references.extend(read_reference_message(message.content)[: _MOST_REFERENCES + 1])
                 elif message.tag == SEARCH_DONE:
-                    next_cookie = _read_cookie(message) if controls else b""
-                    return read_result_message(message.content), next_cookie
+                    result = read_result_message(message.content)
+                    break
                 elif message.tag != INTERMEDIATE:
                     raise MessageSyntaxError(f"an answer to a search with tag 0x{message.tag:02x}")
+        return _Page(
+            result=result,
+            cookie=self._next_cookie(message) if controls and not result.code else b"",
+            entries=entries,
+            references=references,
+            exceeded=exceeded,
+        )
+
+    def _complete(self, found: FoundEntry, request: SearchRequest, until: float) -> FoundEntry:
+        """Fetch what is left of attributes that came in part only."""
+        if not any(";range=" in description for description in found.values):
+            return found
+
+        def ask(description: str) -> FoundEntry:
+            rest = SearchRequest(
+                base=found.dn.decode("utf-8"),
+                scope="BASE",
+                filter=Present(attribute="objectClass"),
+                attributes=(description,),
+                size_limit=1,
+            )
+            page = self._search_page(rest, b"", until, 1)
+            if page.result.code or len(page.entries) != 1:
+                raise RangeError(f"the server does not give the rest of `{description}`")
+            return page.entries[0]
+
+        asked = frozenset(name.partition(";")[0].lower() for name in request.attributes)
+        try:
+            return complete_ranges(found, asked, ask)
+        except (RangeError, UnicodeDecodeError) as error:
+            name = shorten(found.dn.decode("utf-8", "replace"))
+            raise self._malformed(f"an entry `{name}` that is there in part only: {error}") from error
+
+    def _next_cookie(self, message: Message) -> bytes:
+        """Return where the next page begins; empty after the last one.
+
+        A page that does not say so may be a part of the answer: RFC 2696 section 2 demands the control.
+        """
+        try:
+            cookie = _read_cookie(message)
+        except MessageSyntaxError as error:
+            raise self._malformed(f"a page that does not say whether it is the last: {error}") from error
+        if len(cookie) > _LONGEST_COOKIE:
+            raise self._malformed(f"a page with a cookie of more than {_LONGEST_COOKIE} octets")
+        return cookie
+
+    def _malformed(self, problem: str) -> DirectoryAnswerMalformed:
+        return DirectoryAnswerMalformed(self.domain, f"`{self.host.uri}`: the answer has {problem}")
 
     def _next_message(self) -> Message:
         received = self._received
@@ -284,15 +373,19 @@ def _page_control(size: int, cookie: bytes) -> Control:
 
 
 def _read_cookie(message: Message) -> bytes:
-    """Return where the next page begins; empty after the last one."""
-    parts = [
-        octets
-        for tag, content in read_elements(message.controls.get(_PAGED_RESULTS, b""))
-        if tag == 0x30
-        for kind, octets in read_elements(content)
-        if kind == 0x04
-    ]
-    return parts[0] if parts else b""
+    """Read the control of a page (RFC 2696 section 2).
+
+    Raises:
+        MessageSyntaxError: there is none, or it is malformed.
+
+    """
+    elements = tuple(read_elements(message.controls.get(_PAGED_RESULTS, b"")))
+    if len(elements) != 1 or elements[0][0] != 0x30:
+        raise MessageSyntaxError("expected the control of paged results")
+    parts = tuple(read_elements(elements[0][1]))
+    if tuple(tag for tag, _octets in parts) != (0x02, 0x04):
+        raise MessageSyntaxError("expected a size and a cookie")
+    return parts[1][1]
 
 
 @contextmanager

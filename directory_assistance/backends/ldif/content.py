@@ -43,7 +43,9 @@ from directory_assistance.stored_certificates import CertificatePeeker
 from directory_assistance.stored_values import (
     ENTRY_ATTRIBUTES,
     GROUP_ATTRIBUTES,
+    GROUP_CLASSES,
     StoredValues,
+    is_nobody,
     read_stored_entry,
     read_stored_group,
 )
@@ -51,11 +53,6 @@ from directory_assistance.stored_values import (
 __all__ = ["LdifContent", "read_content"]
 
 _Values = Mapping[str, tuple[bytes, ...]]
-
-_GROUP_CLASSES = frozenset(
-    {b"groupofnames", b"groupofuniquenames", b"groupofmembers", b"group", b"posixgroup", b"dominogroup"}
-)
-"""Object classes of groups. A record that lists members is a group whatever its class, as over LDAP."""
 
 _MEMBER_ATTRIBUTES = frozenset({"member", "uniquemember"})
 _MEMBER_STARTS = tuple(_MEMBER_ATTRIBUTES)
@@ -82,7 +79,7 @@ class LdifContent:
 
     @property
     def count(self) -> int:
-        """How many entries there are; groups are none."""
+        """How many entries there are; groups and places are none."""
         return len(self.places) // 3
 
     def find_numbers(self, candidate: Candidate) -> Iterable[int]:
@@ -199,6 +196,9 @@ class _Indexer:
             self._hold_name(record)
             self.groups_aside.append((record.start, record.end, record.line))
             return
+        if is_nobody(record.values.get("objectclass", ())):
+            self._hold_name(record)
+            return
         try:
             entry = read_stored_entry(_stored(self.domain, record, _ENTRY_NAMES))
         except DirectoryAnswerMalformed:  # whoever is led to it gets the fault
@@ -274,7 +274,8 @@ class _Indexer:
 
 
 def _is_group(values: _Values) -> bool:
-    if any(each.lower() in _GROUP_CLASSES for each in values.get("objectclass", ())):
+    """Tell by its class; a record that lists members is a group whatever its class, as over LDAP."""
+    if any(each.lower() in GROUP_CLASSES for each in values.get("objectclass", ())):
         return True
     return any(
         _without_options(description) in _MEMBER_ATTRIBUTES
