@@ -206,9 +206,10 @@ def test_a_directory_that_does_not_answer_has_neither_passed_nor_failed_and_is_a
 
 
 def test_a_started_service_makes_its_self_tests_by_itself_and_not_in_a_thread_of_requests(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(service_module, "GENERATION_INTERVAL", timedelta(milliseconds=1))
+    caplog.set_level(logging.INFO, logger="authsvc.self_tests")
     passed = threading.Event()
     threads: list[str] = []
 
@@ -220,7 +221,6 @@ def test_a_started_service_makes_its_self_tests_by_itself_and_not_in_a_thread_of
 
     logger, handler = logging.getLogger("authsvc.self_tests"), Heard()
     logger.addHandler(handler)
-    monkeypatch.setattr(logger, "level", logging.INFO)
     try:
         with serving_service(place) as service:
             service.start()
