@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from directory_assistance.backends.ldap import LdapDirectory, LdapSettings, ServerKind
+from directory_assistance.backends.ldap import AnonymousBind, LdapDirectory, LdapSettings, ServerKind
 from directory_assistance.backends.ldap.bounded import BoundedSocket
 from directory_assistance.backends.ldap.messages import read_entry_message, write_element
 from directory_assistance.candidates import FindBy, TextCandidate
 from directory_assistance.directory import HostState
 from directory_assistance.dn import read_ldap_dn
-from directory_assistance.errors import DirectoryFault
+from directory_assistance.errors import DirectoryAnswerMalformed, DirectoryFault
 from directory_assistance.watching import Watch
 from tests.support import ldap_wire
 from tests.support.directories import DOMAIN, deadline
@@ -242,6 +242,28 @@ def test_sixteen_callers_at_one_hanging_and_one_good_host_are_all_answered_in_ti
             told = [callers.submit(found, directory) for _each in range(16)]
             assert [each.result() for each in told] == [1] * 16
             assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize("name", ["slapd", "389-ds", "Samba AD"])
+def test_t79_a_name_that_grows_beyond_what_a_server_takes_does_not_make_it_look_down(
+    kinds: Kinds, name: str
+) -> None:
+    """One character of two octets in a certificate (U+FDFA in a BMPString) is prepared to eighteen of thirty-three.
+
+    OpenLDAP lets strangers send 262,143 octets, Samba everybody 256,000, and both then close without a word.
+    """
+    kind = kinds[name]
+    assert isinstance(kind.directory, LdapDirectory)
+    strange = replace(kind.directory._settings, bind=AnonymousBind()) if name == "slapd" else None
+    directory = kind.open_directory() if strange is None else LdapDirectory(DOMAIN, strange)
+    assert isinstance(directory, LdapDirectory)
+    candidate = TextCandidate(find_by=FindBy.COMMON_NAME, text="\ufdfa" * 30_000)
+    with pytest.raises(DirectoryAnswerMalformed, match="the limit is"):
+        directory.find_entries(candidate, limit=5, deadline=deadline())
+    assert [status.state for status in directory.host_statuses] == [HostState.UP]
+    shorter = TextCandidate(find_by=FindBy.COMMON_NAME, text="x" * 60_000)
+    assert kind.directory.find_entries(shorter, limit=5, deadline=deadline()).entries == ()
+    directory.close()
 
 
 def open_files() -> int:

@@ -87,6 +87,10 @@ _MOST_REFERENCES = 1_000
 _LONGEST_COOKIE = 64 * 1024
 """Octets of what says where the next page begins: servers take eight to a few hundred, and get them back each time."""
 
+_LARGEST_QUESTION = 192 * 1024
+"""Octets of one question. OpenLDAP and Samba close the connection at about 256,000, which would look like a host that
+is down (threat T79). A certificate has 65,536 at most, and a name of 30,000 characters a million when it is prepared."""
+
 _LAST_MESSAGE_ID = 2**31 - 1
 """maxInt (RFC 4511 section 4.1.1)."""
 
@@ -211,7 +215,7 @@ class LdapSession:
 
         Raises:
             TransportFault: it could not be sent.
-            DirectoryAnswerMalformed: the filter cannot be sent.
+            DirectoryAnswerMalformed: the filter cannot be sent, or is too large.
 
         """
         if self._message_id >= _LAST_MESSAGE_ID:
@@ -225,6 +229,10 @@ class LdapSession:
             octets = write_search(self._message_id, request, time_limit_seconds=seconds, controls=controls)
         except NameSyntaxError as error:
             raise DirectoryAnswerMalformed(self.domain, f"the filter cannot be sent: {error}") from error
+        if len(octets) > _LARGEST_QUESTION:
+            raise DirectoryAnswerMalformed(
+                self.domain, f"the question has {len(octets)} octets, the limit is {_LARGEST_QUESTION}"
+            )
         with translated(self.domain, self.host, self._bounded):
             self._bounded.sendall(octets)
         return self._message_id
