@@ -945,3 +945,12 @@ def test_calls_from_many_threads_do_not_mix_their_answers(place: Place) -> None:
     counts = place.cache.counts
     assert len(asked) == counts.hits + counts.misses + counts.shared
     assert place.questions() == counts.misses
+
+
+def test_t76_each_shelf_has_its_room_and_that_of_strangers_is_the_smallest() -> None:
+    mebi = 1024 * 1024
+    assert (64 * mebi, 16 * mebi, 8 * mebi) == (
+        module._HITS_OCTETS,
+        module._GROUPS_OCTETS,
+        module._MISSES_OCTETS,
+    )

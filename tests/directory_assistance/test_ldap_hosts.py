@@ -27,9 +27,14 @@ class World:
         self.probed: list[str] = []
         self.recovered: list[str] = []
         self.seen = threading.Condition()
+        self.readings = 0
         self.hosts = Hosts(
-            "Airius", (FIRST, SECOND), self._probe, recovered=self._recover, monotonic=lambda: self.now
+            "Airius", (FIRST, SECOND), self._probe, recovered=self._recover, monotonic=self._monotonic
         )
+
+    def _monotonic(self) -> float:
+        self.readings += 1
+        return self.now
 
     def _probe(self, host: LdapHost) -> None:
         with self.seen:
@@ -212,6 +217,17 @@ def test_a_host_that_falls_ill_while_the_thread_waits_for_another_is_probed_in_i
         one.hosts.note_silent(SECOND, "too slow")
         with one.seen:
             assert one.seen.wait_for(lambda: SECOND.uri in one.probed, PATIENCE_SECONDS / 2)
+
+
+def test_a_thread_that_waits_does_nothing_meanwhile() -> None:
+    with world() as one:
+        one.hosts.note_silent(FIRST, "too slow")
+        one.wait(lambda: one.probed == [FIRST.uri])
+        thread = one.hosts._prober
+        assert thread is not None
+        before = one.readings
+        thread.join(0.1)  # it does not end: the next probe is ten seconds away
+        assert one.readings - before < 5
 
 
 def test_closing_wakes_a_thread_that_waits_for_its_next_probe() -> None:

@@ -82,6 +82,14 @@ def test_each_means_has_its_controls(means: Means, cookie: bytes, expected: tupl
     assert expected == notification_controls(means, cookie=cookie)
 
 
+def test_a_search_without_a_cookie_says_that_nothing_is_known_yet() -> None:
+    assert notification_controls(Means.SYNCREPL) == CONTROLS[0][2]
+
+
+def test_the_means_have_the_words_of_status_and_metrics() -> None:
+    assert ["syncrepl", "persistent search", "change notification"] == [means.value for means in Means]
+
+
 def test_the_cookie_names_every_change_number_or_there_is_none() -> None:
     assert b"" == write_csn_cookie(())
     assert b"rid=000,csn=a" == write_csn_cookie(("a",))
@@ -182,6 +190,16 @@ def test_what_is_told_between_entries(choice: bytes, expected: SyncInfo) -> None
     assert expected == read_sync_info(intermediate(choice))
 
 
+def test_a_cookie_alone_says_neither_that_it_is_over_nor_that_anything_changed() -> None:
+    """Each flag by itself: a default that is turned round would be on both sides of the comparisons above."""
+    told = [read_sync_info(intermediate(der_element(tag, b""))) for tag in (0x80, 0xA1, 0xA3)]
+    assert [each and (each.refresh_done, each.changes) for each in told] == [
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
+
+
 def test_another_intermediate_response_is_not_ours() -> None:
     assert read_sync_info(intermediate(der_element(0xA3, b""), name=b"1.2.3")) is None
 
@@ -250,7 +268,9 @@ def test_t66_a_ledger_balances_when_every_number_taken_was_heard(
 def test_a_change_that_was_heard_before_its_number_was_shown_counts_when_it_is() -> None:
     made = ledger(10, 11, 12, 13)
     assert made.balances(shows(11))
+    assert made._heard == {12, 13}, "what was compared is not kept for ever"
     assert made.balances(shows(13))
+    assert made._heard == set()
     assert not made.balances(shows(14))
     assert made.balances(shows(14)), "said once, and everything was forgotten then"
 
