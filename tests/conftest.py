@@ -8,7 +8,6 @@ from hypothesis import settings
 from tests.support.kinds import Kinds
 from tests.support.postgresql import PostgresqlServer
 
-
 # No wall clock decides a test: on a loaded machine an example may take any time.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
