@@ -8,6 +8,7 @@ SQLite would otherwise make the file, and everybody in it would be "not found".
 """
 
 import sqlite3
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -15,9 +16,10 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from directory_assistance.errors import shorten
-from directory_assistance.sql_waiting import limit_waits
+from directory_assistance.sql_waiting import answered_until
 
 __all__ = ["CONNECTIONS", "DatabaseMissing", "SqlSettings", "open_engine", "read_database_url"]
 
@@ -162,3 +164,27 @@ def _is_missing(file: str) -> bool:
 def _begin(connection: Connection) -> None:
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN")
+
+
+def limit_waits(engine: Engine, *, seconds: float) -> None:
+    """Let connections of a PostgreSQL engine end every wait; where one does, the connection is closed.
+
+    Args:
+        engine: with the driver `psycopg`, not yet connected.
+        seconds: how long a wait outside of every block may take, and connecting in any case.
+
+    """
+    # Here, because who has no PostgreSQL has no driver for it.
+    from directory_assistance.postgresql import BoundedConnection  # noqa: PLC0415
+
+    def connect(
+        _dialect: object, _entry: ConnectionPoolEntry, arguments: list[str], options: dict[str, str]
+    ) -> object:
+        with answered_until(
+            time.monotonic() + seconds
+        ):  # `connect_timeout` counts anew for each address of a host
+            connection = BoundedConnection.connect(*arguments, **options)  # type: ignore[arg-type]  # SQLAlchemy's own, as it would pass them
+        connection.longest_wait_seconds = seconds
+        return connection
+
+    event.listen(engine, "do_connect", connect)

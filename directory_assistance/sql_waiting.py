@@ -1,8 +1,8 @@
 """How long somebody waits for a database server that has become silent.
 
-What lives here: the instant until which the questions of a block are waited for, and the engine whose connections
-keep to it. What does not: waiting itself (`postgresql.py`), and which instants those are (`backends/sql.py`, the
-store of the service).
+What lives here: the instant until which the questions of a block are waited for. What does not: waiting itself
+(`postgresql.py`), engines whose connections keep to it (`sql_engine.py`), and which instants those are
+(`backends/sql.py`, the store of the service).
 
 A server that was stopped, or whose network swallows packets, neither answers nor closes: no time-out of its own ends
 such a wait, and those of TCP take minutes.
@@ -14,16 +14,12 @@ NOTE: SQLite is asked in this process; how long it waits for a writer is its `bu
 NOTE: the resolver of the system is not held to it: a name of a host is looked up for as long as that takes.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
-from sqlalchemy import Engine, event
-from sqlalchemy.pool import ConnectionPoolEntry
-
-__all__ = ["answered_until", "limit_waits", "waits_end_at"]
+__all__ = ["answered_until", "waits_end_at"]
 
 _ENDS_AT: Final[ContextVar[float | None]] = ContextVar("_ENDS_AT", default=None)
 """The instant of the innermost block, in monotonic seconds; each thread has a value of its own."""
@@ -50,27 +46,3 @@ def answered_until(deadline: float) -> Iterator[None]:
 def waits_end_at() -> float | None:
     """Return the instant at which waits of this thread end, in monotonic seconds; None outside of every block."""
     return _ENDS_AT.get()
-
-
-def limit_waits(engine: Engine, *, seconds: float) -> None:
-    """Let connections of a PostgreSQL engine end every wait; where one does, the connection is closed.
-
-    Args:
-        engine: with the driver `psycopg`, not yet connected.
-        seconds: how long a wait outside of every block may take, and connecting in any case.
-
-    """
-    # Here, because who has no PostgreSQL has no driver for it.
-    from directory_assistance.postgresql import BoundedConnection  # noqa: PLC0415
-
-    def connect(
-        _dialect: object, _entry: ConnectionPoolEntry, arguments: list[str], options: dict[str, str]
-    ) -> object:
-        with answered_until(
-            time.monotonic() + seconds
-        ):  # `connect_timeout` counts anew for each address of a host
-            connection = BoundedConnection.connect(*arguments, **options)  # type: ignore[arg-type]  # SQLAlchemy's own, as it would pass them
-        connection.longest_wait_seconds = seconds
-        return connection
-
-    event.listen(engine, "do_connect", connect)

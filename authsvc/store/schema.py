@@ -47,9 +47,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from authsvc.store.errors import StoreUnavailable
 from directory_assistance.errors import ConfigurationError, Problem, shorten
-from directory_assistance.sql_engine import DatabaseMissing
+from directory_assistance.sql_engine import DatabaseMissing, limit_waits
 from directory_assistance.sql_tables import generation, metadata
-from directory_assistance.sql_waiting import answered_until, limit_waits
+from directory_assistance.sql_waiting import answered_until
 
 __all__ = [
     "GENERATION_CHANNEL",
