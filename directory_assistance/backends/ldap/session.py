@@ -88,7 +88,7 @@ _LONGEST_COOKIE = 64 * 1024
 
 _LARGEST_QUESTION = 192 * 1024
 """Octets of one question. OpenLDAP and Samba close the connection at about 256,000, which would look like a host that
-is down (threat T79). A certificate has 65,536 at most, and a name of 30,000 characters a million when it is prepared."""
+is down (threat T79). A certificate has 65,536 at most; a name of 30,000 characters may have a million prepared ones."""
 
 _LAST_MESSAGE_ID = 2**31 - 1
 """maxInt (RFC 4511 section 4.1.1)."""
