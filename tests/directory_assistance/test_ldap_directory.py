@@ -645,6 +645,7 @@ MALFORMED: list[tuple[str, ldap_wire.Script]] = [
     ("a common name that is not UTF-8", lambda n: good(n, cn=[b"\xff"])),
     ("a mail address of 9,000 octets", lambda n: good(n, mail=["m" * 9_000])),
     ("five thousand and one values", lambda n: good(n, mail=[str(each) for each in range(5_001)])),
+    ("a part of the values", lambda n: good(n, **{"mail__range=1-2": ["a", "b"]})),
     ("a security identifier of no length", lambda n: good(n, objectSid=[b"\1\5"])),
     ("two security identifiers", lambda n: good(n, objectSid=[SID_OCTETS, SID_OCTETS[:-1] + b"\1"])),
     ("an account state that is no number", lambda n: good(n, userAccountControl=["normal"])),

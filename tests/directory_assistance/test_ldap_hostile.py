@@ -40,8 +40,10 @@ def scripted(
     with ldap_wire.serving(script, **shown) as uri:
         base = LdapSettings(hosts=(uri,), base=read_ldap_dn(SUFFIX), timeout=timedelta(seconds=5))
         directory = LdapDirectory(DOMAIN, replace(base, **deviations))  # type: ignore[arg-type]  # one deviation, by field name
-        yield directory
-        directory.close()
+        try:
+            yield directory
+        finally:
+            directory.close()
 
 
 def held_to(seconds: float, directory: LdapDirectory, *, allowed: float) -> DirectoryFault:
