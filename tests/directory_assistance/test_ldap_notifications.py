@@ -277,7 +277,7 @@ def test_numbers_heard_before_the_first_look_are_no_credit() -> None:
 @pytest.mark.parametrize("odd", [None, "", "-1", "x", "1.5"])
 def test_a_server_that_shows_no_number_never_balances(odd: str | None) -> None:
     """Not the first time either; and what happened meanwhile is still asked for when one is shown again."""
-    assert not WriteLedger().balances(shows(odd))
+    assert WriteLedger().balances(shows(odd)) is False
     made = ledger(10)
     assert not made.balances(shows(odd))
     made.hear(wrote(12))
