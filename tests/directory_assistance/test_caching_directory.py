@@ -785,6 +785,19 @@ def test_t66_a_question_from_before_the_watch_was_live_is_not_a_watched_one() ->
         assert place.questions() == 2
 
 
+def test_t66_a_question_from_while_the_watch_was_live_is_not_a_watched_one_when_it_is_lost() -> None:
+    """Even if somebody asks between the state's turning and the telling of everything."""
+    with placed(WatchState.LIVE) as place:
+        first = place.take_off()
+        place.now += 2
+        place.server.status = WatchStatus(state=WatchState.LOST)
+        second = place.threads.submit(place.find)
+        assert place.inner.entered.acquire(timeout=LONGEST_WAIT)
+        place.land()
+        assert first.result(LONGEST_WAIT).entries == second.result(LONGEST_WAIT).entries
+        assert place.questions() == 2
+
+
 def test_a_watched_question_is_joined_however_long_it_takes(place: Place) -> None:
     """Whatever changes meanwhile is told, and ends it."""
     first = place.take_off()

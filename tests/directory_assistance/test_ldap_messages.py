@@ -123,6 +123,50 @@ def test_a_search_is_sent_with_its_controls() -> None:
     assert write_search(200, request, time_limit_seconds=5, controls=controls) == expected
 
 
+@pytest.mark.parametrize(
+    ("length", "head"),
+    [
+        (0, "0400"),
+        (1, "0401"),
+        (127, "047f"),
+        (128, "048180"),
+        (255, "0481ff"),
+        (256, "04820100"),
+        (65_535, "0482ffff"),
+        (65_536, "0483010000"),
+    ],
+)
+def test_a_length_is_written_in_its_shortest_form(length: int, head: str) -> None:
+    assert write_element(0x04, bytes(length)) == bytes.fromhex(head) + bytes(length)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, "020100"),
+        (127, "02017f"),
+        (128, "02020080"),
+        (255, "020200ff"),
+        (256, "02020100"),
+        (32_767, "02027fff"),
+        (32_768, "0203008000"),
+        (2**31 - 1, "02047fffffff"),
+    ],
+)
+def test_an_integer_is_written_without_a_sign_and_without_an_octet_too_many(
+    value: int, expected: str
+) -> None:
+    assert write_integer(value) == bytes.fromhex(expected)
+
+
+def test_a_search_below_a_base_is_sent_without_controls_and_with_any_base() -> None:
+    request = SearchRequest(
+        base="o=\ud800", scope="SUBTREE", filter=Present(attribute="cn"), attributes=(), size_limit=0
+    )
+    operation = "631c04056f3deda0800a01020a01000201000201050101008702636e3000"
+    assert write_search(7, request, time_limit_seconds=5) == bytes.fromhex("3021020107" + operation)
+
+
 # --- reading
 
 
