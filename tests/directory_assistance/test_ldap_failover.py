@@ -15,6 +15,7 @@ import pytest
 from authsvc.sample_world.pki import host
 from directory_assistance.backends.ldap import LdapDirectory, LdapTls, SimpleBind
 from directory_assistance.backends.ldap import client as client_module
+from directory_assistance.backends.ldap import hosts as hosts_module
 from directory_assistance.backends.ldap.client import LdapClient
 from directory_assistance.backends.ldap.opening import open_session
 from directory_assistance.backends.ldap.session import LdapSession
@@ -107,6 +108,20 @@ def test_t50_a_host_that_is_killed_costs_no_answer_and_is_asked_again_when_it_is
         wait_for(directory, HostState.UP, HostState.UP)
         assert ask(directory) == 1
         assert opened_by_questions[3:] == [first.url]
+
+
+def test_t50_the_answer_of_a_host_that_was_down_brings_it_back_before_anybody_looks_after_it(
+    first: SlapdServer, second: SlapdServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts_module, "_FIRST_PROBE_SECONDS", 600.0)
+    with directory_of(second, first.url) as directory:
+        first.kill()
+        with pytest.raises(DirectoryUnavailable):
+            ask(directory)
+        assert states(directory) == [HostState.DOWN]
+        first.start()
+        assert ask(directory) == 1
+        assert states(directory) == [HostState.UP]
 
 
 def test_a_host_that_hangs_costs_one_question_its_share_and_the_others_nothing(
