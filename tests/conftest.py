@@ -1,4 +1,4 @@
-"""Servers and directories that all tests share, each started when it is first asked for."""
+"""Servers and directories that all tests share, each started when it is first asked for; properties have no clock."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ from hypothesis import settings
 from tests.support.kinds import Kinds
 from tests.support.postgresql import PostgresqlServer
 
-# No wall clock decides a test: on a loaded machine an example may take any time.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+# A property holds however long one example takes: on a loaded machine any of them takes 200 ms now and then.
+settings.register_profile("without a clock", deadline=None)
+settings.load_profile("without a clock")
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,10 @@ import pytest
 from authsvc.sample_world.pki import host
 from directory_assistance.backends.ldap import LdapDirectory, LdapTls, SimpleBind
 from directory_assistance.backends.ldap import client as client_module
+from directory_assistance.backends.ldap import hosts as hosts_module
 from directory_assistance.backends.ldap.client import LdapClient
 from directory_assistance.backends.ldap.opening import open_session
-from directory_assistance.backends.ldap.session import LdapSession
+from directory_assistance.backends.ldap.session import HostSilent, LdapSession
 from directory_assistance.backends.ldap.settings import LdapHost, read_ldap_uri
 from directory_assistance.candidates import FindBy, TextCandidate
 from directory_assistance.directory import HostState
@@ -107,6 +108,20 @@ def test_t50_a_host_that_is_killed_costs_no_answer_and_is_asked_again_when_it_is
         wait_for(directory, HostState.UP, HostState.UP)
         assert ask(directory) == 1
         assert opened_by_questions[3:] == [first.url]
+
+
+def test_t50_the_answer_of_a_host_that_was_down_brings_it_back_before_anybody_looks_after_it(
+    first: SlapdServer, second: SlapdServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts_module, "_FIRST_PROBE_SECONDS", 600.0)
+    with directory_of(second, first.url) as directory:
+        first.kill()
+        with pytest.raises(DirectoryUnavailable):
+            ask(directory)
+        assert states(directory) == [HostState.DOWN]
+        first.start()
+        assert ask(directory) == 1
+        assert states(directory) == [HostState.UP]
 
 
 def test_a_host_that_hangs_costs_one_question_its_share_and_the_others_nothing(
@@ -372,3 +387,58 @@ def test_what_a_server_is_is_asked_once_and_again_after_it_was_down(
         assert ask(directory) == 1
         assert learnt[1:] == [first.url] * (len(learnt) - 1)
         assert len(learnt) > 1
+
+
+# --- what is seen only before the thread has looked
+
+
+def test_a_host_that_does_not_finish_a_handshake_is_down_and_not_only_suspected(
+    second: SlapdServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(domain: str, *_rest: object) -> LdapSession:
+        raise HostSilent(domain, "no answer to the handshake")
+
+    monkeypatch.setattr(client_module, "open_session", silent)
+    with directory_of(second, second.url) as directory:
+        directory._client._hosts.close()  # nobody looks after it
+        with pytest.raises(DirectoryUnavailable, match="no answer to the handshake"):
+            ask(directory)
+        assert states(directory) == [HostState.DOWN]
+
+
+def test_a_host_that_is_back_is_watched_at_once_and_the_less_preferred_ones_are_let_go(
+    first: SlapdServer, second: SlapdServer
+) -> None:
+    woken: list[str] = []
+
+    class Waking:
+        def wake(self, host: LdapHost) -> None:
+            woken.append(host.uri)
+
+        def close(self) -> None: ...
+
+    with directory_of(second, first.url, second.url) as directory:
+        client = directory._client
+        for uri in (first.url, second.url):
+            with client._pools[uri].lend(deadline()):
+                pass
+        client._watch = Waking()  # type: ignore[assignment]  # a watch that only notes
+        client._fail_back(client._in_order[0])
+        assert woken == [first.url]
+        assert [len(client._pools[uri]._idle) for uri in (first.url, second.url)] == [1, 0]
+
+
+def test_a_probe_asks_something_of_a_host_whose_kind_is_known(second: SlapdServer) -> None:
+    """A server that lets us in, and then answers nothing, is not back."""
+    answers = [True]
+    with (
+        ldap_wire.serving(
+            lambda _n: [], root_dse=lambda n: ldap_wire.search_done(n) if answers[0] else b""
+        ) as odd,
+        directory_of(second, odd) as directory,
+    ):
+        (host,) = directory._client._in_order
+        directory._client._probe(host)
+        answers[0] = False
+        with pytest.raises(HostSilent):
+            directory._client._probe(host)

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from directory_assistance.certificate_names import read_stored_certificate
 from directory_assistance.stored_certificates import CertificatePeeker
 from tests.support.directories import ACME, ALAN, DAVE, PERIL, ROOT, STRANGER
-from tests.support.pki import NOW, Authority
+from tests.support.pki import NOW, Authority, resigned
 
 CERTIFICATES = [
     *(issued.der for issued in (DAVE, ALAN, PERIL, STRANGER)),
     ROOT.issue(
         subject_key_id=False, extensions=[(SubjectKeyIdentifier(b"\1" * 20), True)]
     ).der,  # critical, which RFC 5280 forbids and certificates do
+    ROOT.issue(subject_key_id=False).der,
     *(authority.der for authority in (ROOT, ACME, Authority.root("O=Ö", now=NOW).issue_authority())),
 ]
 
@@ -33,6 +34,15 @@ def agrees(der: bytes) -> bool:
 def test_certificates_of_people_and_authorities_are_read_alike() -> None:
     assert all(read_stored_certificate(der) for der in CERTIFICATES)
     assert all(map(agrees, CERTIFICATES))
+
+
+def test_a_certificate_without_extensions_has_no_key_identifier() -> None:
+    """The strict reading may refuse it; an index may still point to it."""
+    bare = resigned(DAVE.der, ROOT.key, edit=lambda fields: fields[:-1])
+    peeked = CertificatePeeker().peek(bare)
+    assert peeked is not None
+    assert (peeked.serial, peeked.subject_key_id) == (DAVE.certificate.serial_number, None)
+    assert agrees(bare)
 
 
 def test_issuers_are_remembered_without_being_mixed_up() -> None:

@@ -112,19 +112,6 @@ class LdapClient:
             problems = problems or [status.problem for status in self._hosts.statuses]
         raise DirectoryUnavailable(self._domain, "; ".join(problems))
 
-    def root_dse(self, deadline: float) -> RootDse:
-        """Return what the host that is asked first says about itself.
-
-        Raises:
-            DirectoryFault: no host answered.
-
-        """
-        order = self._hosts.order()
-        if not order or order[0].uri not in self._roots:
-            self.ask(ROOT_DSE_REQUEST, deadline)
-            order = self._hosts.order()
-        return next((self._roots[host.uri] for host in order if host.uri in self._roots), UNKNOWN_ROOT_DSE)
-
     def watch(self, watched: Watched, on_change: OnChange) -> LdapWatch:
         """Watch every host, each over a connection of its own; at most one watch at a time."""
         watches = {
