@@ -27,6 +27,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from directory_assistance.der import (
+    BIT_STRING,
     BOOLEAN,
     INTEGER,
     OBJECT_IDENTIFIER,
@@ -40,6 +41,7 @@ from directory_assistance.der import (
     read_elements,
     read_integer,
     read_object_identifier,
+    read_octets_of_bits,
     read_true,
 )
 from directory_assistance.dn import DistinguishedName, dn_from_attributes, has_unusable_characters
@@ -285,6 +287,7 @@ def _read_parts(der: bytes) -> _Parts:
     certificate = Fields(read_element(der, SEQUENCE).content)
     signed = Fields(certificate.take(SEQUENCE).content)
     signature_algorithm = certificate.take(SEQUENCE)
+    read_octets_of_bits(certificate.take(BIT_STRING).content)
 
     is_version_3 = _read_version(signed.take_optional(_EXPLICIT_0))
     serial = _read_serial(signed.take(INTEGER).content)

@@ -11,6 +11,7 @@ see something else in what was read here. Every error is a `DerSyntaxError`, wha
 from typing import NamedTuple
 
 __all__ = [
+    "BIT_STRING",
     "BOOLEAN",
     "INTEGER",
     "OBJECT_IDENTIFIER",
@@ -24,11 +25,13 @@ __all__ = [
     "read_elements",
     "read_integer",
     "read_object_identifier",
+    "read_octets_of_bits",
     "read_true",
 ]
 
 BOOLEAN = 0x01
 INTEGER = 0x02
+BIT_STRING = 0x03
 OCTET_STRING = 0x04
 OBJECT_IDENTIFIER = 0x06
 SEQUENCE = 0x30
@@ -190,6 +193,21 @@ def read_true(content: bytes) -> None:
     """
     if content != b"\xff":
         raise DerSyntaxError("boolean is not the one octet 0xff")
+
+
+def read_octets_of_bits(content: bytes) -> bytes:
+    """Return the octets of a BIT STRING's content that is made of whole octets, as a signature is (RFC 5480, RFC 8017).
+
+    Libraries pass over the number of unused bits where those bits are zero: two encodings would then be one signature,
+    and a certificate marked revoked would have a twin that is not.
+
+    Raises:
+        DerSyntaxError: it has unused bits, or no octet that says so.
+
+    """
+    if not content or content[0] != 0:
+        raise DerSyntaxError("bit string is not one of whole octets")
+    return content[1:]
 
 
 def read_object_identifier(content: bytes) -> str:

@@ -21,7 +21,16 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
-from directory_assistance.der import INTEGER, SEQUENCE, DerSyntaxError, Fields, read_element, read_integer
+from directory_assistance.der import (
+    BIT_STRING,
+    INTEGER,
+    SEQUENCE,
+    DerSyntaxError,
+    Fields,
+    read_element,
+    read_integer,
+    read_octets_of_bits,
+)
 from directory_assistance.errors import CertificateSyntaxError, shorten
 
 __all__ = [
@@ -174,6 +183,7 @@ def _read(der: bytes) -> CertificateFacts:
     outer = Fields(read_element(der, SEQUENCE).content)
     signed = Fields(outer.take(SEQUENCE).content)
     algorithm = outer.take(SEQUENCE)
+    read_octets_of_bits(outer.take(BIT_STRING).content)
     version = signed.take_optional(_EXPLICIT_0)
     serial_content = signed.take(INTEGER).content
     if signed.take(SEQUENCE) != algorithm:

@@ -23,7 +23,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from authsvc.trust.anchors import TrustMaterialError, read_pem_blocks
 from authsvc.trust.certificate import READ_ERRORS, CertificateFacts, describe_name
 from authsvc.trust.profile import MINIMUM_RSA_BITS, SIGNATURE_HASHES, find_authority_key_problem
-from directory_assistance.der import INTEGER, SEQUENCE, DerSyntaxError, Fields, read_element
+from directory_assistance.der import (
+    BIT_STRING,
+    INTEGER,
+    SEQUENCE,
+    DerSyntaxError,
+    Fields,
+    read_element,
+    read_octets_of_bits,
+)
 from directory_assistance.errors import shorten
 
 __all__ = ["LARGEST_CRL", "IssuerKey", "RevocationList", "RevokedEntry", "Scope", "read_crl"]
@@ -31,7 +39,6 @@ __all__ = ["LARGEST_CRL", "IssuerKey", "RevocationList", "RevokedEntry", "Scope"
 LARGEST_CRL: Final = 256 * 1024 * 1024
 """Octets of a list, checked before parsing: a million entries have about 50 MB (threat T33)."""
 
-_BIT_STRING: Final = 0x03
 
 _CRL_LABELS: Final = frozenset({b"X509 CRL"})
 
@@ -180,7 +187,7 @@ def _read_frame(der: bytes) -> tuple[bytes, bytes]:
     outer = Fields(read_element(der, SEQUENCE).content)
     signed = outer.take(SEQUENCE)
     algorithm = outer.take(SEQUENCE)
-    outer.take(_BIT_STRING)
+    read_octets_of_bits(outer.take(BIT_STRING).content)
     outer.finish()
     inner = Fields(signed.content)
     inner.take_optional(INTEGER)

@@ -372,6 +372,9 @@ def test_any_octets_are_a_list_or_a_problem(octets: bytes) -> None:
         _read(octets)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:Attribute's length:UserWarning"
+)  # `O` spoiled into `C` has too long a value
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_a_correctly_signed_but_spoiled_list_is_read_or_a_problem(data: st.DataObject) -> None:

@@ -5,8 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authsvc.reason import Reason
+from authsvc.trust.anchors import TrustMaterialError
 from authsvc.trust.certificate import read_certificate
+from authsvc.trust.crl import read_crl
 from authsvc.trust.path import PathRefusal, VerifiedCertificate
+from directory_assistance.certificate_names import read_certificate_names, read_stored_certificate
+from directory_assistance.der import SEQUENCE, read_element, read_elements
 from directory_assistance.errors import CertificateSyntaxError
 from tests.support.pki import der_element, mail, resigned, small_world, upn
 from tests.support.trust import verified, verify, world_store
@@ -64,6 +68,43 @@ def test_t17_only_the_original_octets_are_accepted(data: st.DataObject) -> None:
         assert "\n" not in outcome.detail
 
 
+def with_unused_bits(der: bytes, unused: int) -> bytes:
+    """Return what is signed with another number of unused bits in the signature, which are zero there."""
+    fields = read_elements(read_element(der, SEQUENCE).content)
+    content = bytes((unused,)) + fields[-1].content[1:]
+    return der_element(SEQUENCE, b"".join((fields[0].encoded, fields[1].encoded, der_element(0x03, content))))
+
+
+def ends_in_zero_bits(der: bytes) -> bool:
+    return der[-1] & 0x07 == 0
+
+
+def test_t17_a_signature_has_one_encoding() -> None:
+    """OpenSSL passes over the number of unused bits: a twin of other octets would bear the same signature."""
+    issued = next(each for each in iter(WORLD.issuing.issue, None) if ends_in_zero_bits(each.der))
+    assert issued.der == with_unused_bits(issued.der, 0)
+    verified(verify(issued.der, STORE))
+    assert read_stored_certificate(issued.der) is not None
+    for unused in (1, 2, 3, 7, 8, 255):
+        twin = with_unused_bits(issued.der, unused)
+        outcome = verify(twin, STORE)
+        assert isinstance(outcome, PathRefusal)
+        assert outcome.reason is Reason.CERTIFICATE_UNREADABLE
+        assert read_stored_certificate(twin) is None
+        with pytest.raises(CertificateSyntaxError):
+            read_certificate_names(twin)
+
+
+def test_t17_the_signature_of_a_list_has_one_encoding() -> None:
+    issuers = [read_certificate(WORLD.issuing.der)]
+    listed = next(each.der for each in iter(WORLD.issuing.crl, None) if ends_in_zero_bits(each.der))
+    assert read_crl(listed, issuers, source="a.crl").entries == {}
+    for unused in (1, 2, 3):
+        with pytest.raises(TrustMaterialError, match="bit string"):
+            read_crl(with_unused_bits(listed, unused), issuers, source="a.crl")
+
+
+@pytest.mark.filterwarnings("ignore:Attribute's length:UserWarning")  # as in the lists
 @settings(max_examples=600, deadline=None)
 @given(data=st.data())
 def test_a_spoiled_but_correctly_signed_certificate_is_an_answer(data: st.DataObject) -> None:

@@ -15,6 +15,7 @@ from directory_assistance.der import (
     read_elements,
     read_integer,
     read_object_identifier,
+    read_octets_of_bits,
     read_true,
 )
 from tests.support.pki import der_element
@@ -153,3 +154,11 @@ def test_any_octets_are_elements_that_join_to_them_again_or_a_syntax_error(octet
         return
     assert octets == b"".join(element.encoded for element in elements)
     assert octets == b"".join(der_element(element.tag, element.content) for element in elements)
+
+
+def test_octets_of_bits_are_those_of_a_bit_string_without_unused_ones() -> None:
+    assert read_octets_of_bits(b"\0") == b""
+    assert read_octets_of_bits(b"\0\1\x80") == b"\1\x80"
+    for content in (b"", b"\1\x80", b"\7\x80", b"\x08", b"\xff\0"):
+        with pytest.raises(DerSyntaxError, match="whole octets"):
+            read_octets_of_bits(content)

@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 
 from directory_assistance.backends.ldap import LdapDirectory, LdapSettings
-from directory_assistance.backends.ldap.host_watch import Watched
+from directory_assistance.backends.ldap.host_watch import HostWatch, Watched
 from directory_assistance.backends.ldap.messages import FoundEntry, write_element
 from directory_assistance.backends.ldap.notifications import Means
+from directory_assistance.backends.ldap.root_dse import RootDse
+from directory_assistance.backends.ldap.session import LdapSession
 from directory_assistance.candidates import FindBy, TextCandidate
 from directory_assistance.dn import read_ldap_dn, render_ldap
 from directory_assistance.entry import Entry
+from directory_assistance.errors import DirectoryUnavailable
 from directory_assistance.facts import facts_of_candidate
-from directory_assistance.watching import EVERYTHING, Change, Watch, WatchState
+from directory_assistance.watching import EVERYTHING, Change, Watch, WatchState, WatchStatus
 from tests.support import ldap_wire
 from tests.support.directories import DOMAIN, deadline, ldap_settings, world_ldif
 from tests.support.kinds import Kind, Kinds
@@ -418,3 +421,30 @@ def test_what_is_no_change_is_not_told(told: Callable[[int], bytes]) -> None:
     with telling(refresh_done, told, lambda n: changed(n, 3)) as (listener, _watch):
         listener.wait(lambda: len(listener.told) > 1)
         assert listener.told == [EVERYTHING, Change(unique_id=ONES)]
+
+
+# --- the order of a change of state
+
+
+def test_t66_the_state_is_not_live_while_everything_is_told_and_nothing_is_told_after_the_close() -> None:
+    """Whoever forgets when told, and then remembers, must not take what it remembers for watched."""
+    connecting = threading.Event()
+    seen: list[WatchState] = []
+
+    def open_session(_deadline: float) -> tuple[LdapSession, RootDse]:
+        assert connecting.wait(20)
+        raise DirectoryUnavailable(DOMAIN, "refused")
+
+    watched = Watched(base="o=x", attributes=(), read_change=lambda _found: EVERYTHING)
+    made: list[HostWatch] = []
+    watch = HostWatch(DOMAIN, watched, open_session, lambda _change: seen.append(made[0].status.state))
+    made.append(watch)
+    watch._become(WatchStatus(state=WatchState.LIVE))
+    assert watch.status.state is WatchState.LIVE
+    watch._become(WatchStatus(state=WatchState.LOST))
+    assert seen == [WatchState.STARTING, WatchState.LOST]
+    watch._stop.set()
+    watch._become(WatchStatus(state=WatchState.LIVE))
+    assert seen == [WatchState.STARTING, WatchState.LOST]
+    connecting.set()
+    watch.close()
