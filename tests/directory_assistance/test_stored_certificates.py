@@ -45,6 +45,17 @@ def test_a_certificate_without_extensions_has_no_key_identifier() -> None:
     assert agrees(bare)
 
 
+def test_a_unique_identifier_before_the_extensions_hides_no_key_identifier() -> None:
+    issuer_unique_id = b"\x81\x02\x00\x01"  # RFC 5280 section 4.1.2.8
+    unusual = resigned(DAVE.der, ROOT.key, edit=lambda fields: [*fields[:-1], issuer_unique_id, fields[-1]])
+    peeked, usual = CertificatePeeker().peek(unusual), CertificatePeeker().peek(DAVE.der)
+    assert peeked == usual
+    assert usual is not None
+    assert usual.subject_key_id is not None
+    assert read_stored_certificate(unusual) is not None
+    assert agrees(unusual)
+
+
 def test_issuers_are_remembered_without_being_mixed_up() -> None:
     peeker = CertificatePeeker()
     for der in (*CERTIFICATES, *CERTIFICATES):
