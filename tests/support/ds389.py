@@ -25,10 +25,8 @@ import shutil
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from tests.support.processes import ServerError, ServerProcess, find_program, free_ports, run_to_end
+from tests.support.processes import Server, ServerError, ServerProcess, find_program, free_ports, run_to_end
 
 __all__ = ["Ds389Server"]
 
@@ -70,7 +68,7 @@ attributeTypes: ( 1.3.6.1.4.1.4203.666.11.71.3 NAME 'userPrincipalName'
 _FOLDERS = ("lock", "tmp", "cert", "ldif", "bak", "run", "inst", "log", "db", "db_home")
 
 
-class Ds389Server:
+class Ds389Server(Server):
     """One server in one folder; a context manager that starts and stops it.
 
     Args:
@@ -91,28 +89,11 @@ class Ds389Server:
         self._instance = self.folder / f"slapd-{secrets.token_hex(4)}"
         self._ldif = ldif
         self._port = 0
-        self._process: ServerProcess | None = None
 
     @property
     def url(self) -> str:
         """`ldap://127.0.0.1:PORT`; known once started."""
         return f"ldap://127.0.0.1:{self._port}"
-
-    @property
-    def pid(self) -> int | None:
-        """The process id, None when not running."""
-        return None if self._process is None else self._process.pid
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
 
     def start(self) -> None:
         """Start the server, load it first if its folder is new, and return when it answers.
@@ -124,26 +105,6 @@ class Ds389Server:
         if self._process is None:
             self._process = self._prepare()
         self._process.start()
-
-    def stop(self) -> None:
-        """End the server and wait for it; nothing happens when it is not running."""
-        if self._process is not None:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """End the server at once, as a crash would."""
-        assert self._process is not None, "the server was never started"
-        self._process.kill()
-
-    def pause(self) -> None:
-        """Make the server silent without closing anything, as a hung machine is."""
-        assert self._process is not None, "the server was never started"
-        self._process.pause()
-
-    def resume(self) -> None:
-        """Let a paused server go on."""
-        assert self._process is not None, "the server was never started"
-        self._process.resume()
 
     def change(self, text: str) -> None:
         """Add or change entries as the administrator; `text` is an LDIF of changes."""

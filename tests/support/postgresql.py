@@ -22,11 +22,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import psycopg
 
-from tests.support.processes import ServerError, ServerProcess, free_ports, run_to_end
+from tests.support.processes import Server, ServerError, ServerProcess, free_ports, run_to_end
 
 __all__ = ["PostgresqlServer"]
 
@@ -45,7 +44,7 @@ _SETTINGS = (
 )
 
 
-class PostgresqlServer:
+class PostgresqlServer(Server):
     """One cluster of databases; a context manager that starts and stops it."""
 
     def __init__(self) -> None:
@@ -55,27 +54,16 @@ class PostgresqlServer:
         self._number = 0
         self._templates: set[str] = set()
         self._folder = Path()
-        self._process: ServerProcess | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """The process id, None when not running."""
-        return None if self._process is None else self._process.pid
 
     def url(self, database: str) -> str:
         """Return the address of a database, for SQLAlchemy with psycopg."""
         return f"postgresql+psycopg://{_USER}:{self._password}@127.0.0.1:{self._port}/{database}"
 
-    def __enter__(self) -> Self:
-        """Start."""
-        self.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop, and remove the folder."""
-        self.stop()
+        super().__exit__(kind, error, trace)
         shutil.rmtree(self._folder)
 
     def start(self) -> None:
@@ -89,26 +77,6 @@ class PostgresqlServer:
             self._prepare()
         assert self._process is not None
         self._process.start()
-
-    def stop(self) -> None:
-        """End the server and every connection, and wait for it; nothing happens when it is not running."""
-        if self._process is not None:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """End the server at once, as a crash would."""
-        assert self._process is not None, "the server was never started"
-        self._process.kill()
-
-    def pause(self) -> None:
-        """Make the server silent without closing anything, as a hung machine is."""
-        assert self._process is not None, "the server was never started"
-        self._process.pause()
-
-    def resume(self) -> None:
-        """Let a paused server go on."""
-        assert self._process is not None, "the server was never started"
-        self._process.resume()
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ Invariants:
 * A missing program raises, and so fails the run.
 """
 
+import abc
 import contextlib
 import os
 import pwd
@@ -20,8 +21,10 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-__all__ = ["ServerError", "ServerProcess", "find_program", "free_ports", "last_lines", "run_to_end"]
+__all__ = ["Server", "ServerError", "ServerProcess", "find_program", "free_ports", "last_lines", "run_to_end"]
 
 _PROGRAM_FOLDERS = "/usr/sbin:/usr/local/sbin:/sbin"
 """Where Debian has servers; the search path of an ordinary login lacks it."""
@@ -196,6 +199,57 @@ class ServerProcess:
         for pid in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+class Server(abc.ABC):
+    """A server of one kind: a context manager that starts and stops it. `start` of each kind sets `_process`."""
+
+    _process: ServerProcess | None = None
+
+    @abc.abstractmethod
+    def start(self) -> None:
+        """Start the server, make it first if it is new, and return when it answers.
+
+        Raises:
+            ServerError: a program is missing, the content is not accepted, or the server does not come up.
+
+        """
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None when not running."""
+        return None if self._process is None else self._process.pid
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def stop(self) -> None:
+        """End the server and wait for it; nothing happens when it is not running."""
+        if self._process is not None:
+            self._process.stop()
+
+    def kill(self) -> None:
+        """End the server at once, as a crash would."""
+        assert self._process is not None, "the server was never started"
+        self._process.kill()
+
+    def pause(self) -> None:
+        """Make the server silent without closing anything, as a hung machine is."""
+        assert self._process is not None, "the server was never started"
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        assert self._process is not None, "the server was never started"
+        self._process.resume()
 
 
 def _descendants(pid: int) -> list[int]:

@@ -21,10 +21,9 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from tests.support.pki import Authority
-from tests.support.processes import ServerError, ServerProcess, find_program, run_to_end
+from tests.support.processes import Server, ServerError, ServerProcess, find_program, run_to_end
 
 __all__ = ["SambaServer"]
 
@@ -65,7 +64,7 @@ log file = {folder}/log
 """A password in clear text is taken on loopback (`strong auth`), as of the other servers of tests."""
 
 
-class SambaServer:
+class SambaServer(Server):
     """One domain controller in one folder; a context manager that starts and stops it.
 
     Args:
@@ -87,7 +86,6 @@ class SambaServer:
         self.ca_file = self.folder / "ca.pem"
         self._ldif = ldif
         self._reservation: socket.socket | None = None
-        self._process: ServerProcess | None = None
 
     @property
     def url(self) -> str:
@@ -100,26 +98,16 @@ class SambaServer:
         return f"ldaps://{self._address}"
 
     @property
-    def pid(self) -> int | None:
-        """The process id, None when not running."""
-        return None if self._process is None else self._process.pid
-
-    @property
     def _address(self) -> str:
         assert self._reservation is not None, "the server was never started"
         address: str = self._reservation.getsockname()[0]
         return address
 
-    def __enter__(self) -> Self:
-        """Start."""
-        self.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop, and give the address back."""
-        self.stop()
+        super().__exit__(kind, error, trace)
         if self._reservation is not None:
             self._reservation.close()
 
@@ -148,26 +136,6 @@ class SambaServer:
         if self._reservation is not None:
             self._reservation.close()
             self._reservation = None
-
-    def stop(self) -> None:
-        """End the server and wait for it; nothing happens when it is not running."""
-        if self._process is not None:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """End the server at once, as a crash would."""
-        assert self._process is not None, "the server was never started"
-        self._process.kill()
-
-    def pause(self) -> None:
-        """Make the server silent without closing anything, as a hung machine is."""
-        assert self._process is not None, "the server was never started"
-        self._process.pause()
-
-    def resume(self) -> None:
-        """Let a paused server go on."""
-        assert self._process is not None, "the server was never started"
-        self._process.resume()
 
     def change(self, text: str) -> None:
         """Add or change entries as the administrator; `text` is LDIF. Over TLS, which passwords need."""
