@@ -11,7 +11,7 @@ import pytest
 
 from directory_assistance.backends.ldap import LdapDirectory, LdapSettings
 from directory_assistance.backends.ldap.host_watch import HostWatch, Watched
-from directory_assistance.backends.ldap.messages import FoundEntry, write_element
+from directory_assistance.backends.ldap.messages import FoundEntry, SearchRequest, write_element
 from directory_assistance.backends.ldap.notifications import Means
 from directory_assistance.backends.ldap.root_dse import RootDse
 from directory_assistance.backends.ldap.session import LdapSession
@@ -448,3 +448,46 @@ def test_t66_the_state_is_not_live_while_everything_is_told_and_nothing_is_told_
     assert seen == [WatchState.STARTING, WatchState.LOST]
     connecting.set()
     watch.close()
+
+
+class NotingSession:
+    """Notes the base of what is asked."""
+
+    def __init__(self) -> None:
+        self.bases: list[str] = []
+
+    def send_search(self, request: SearchRequest, *_rest: object, **_options: object) -> int:
+        self.bases.append(request.base)
+        return 1
+
+
+@pytest.fixture
+def idle() -> Iterator[HostWatch]:
+    """A watch that has not reached its host yet."""
+    connecting = threading.Event()
+
+    def open_session(_deadline: float) -> tuple[LdapSession, RootDse]:
+        assert connecting.wait(20)
+        raise DirectoryUnavailable(DOMAIN, "refused")
+
+    watched = Watched(base="OU=People,DC=corp,DC=test", attributes=(), read_change=lambda _found: EVERYTHING)
+    watch = HostWatch(DOMAIN, watched, open_session, lambda _change: None)
+    yield watch
+    connecting.set()
+    watch.close()
+
+
+def test_an_active_directory_is_watched_where_what_leaves_the_base_goes_to(idle: HostWatch) -> None:
+    """Somebody who is moved out of the base is told of only at the new place."""
+    session = NotingSession()
+    root = RootDse(naming_contexts=("DC=test", "DC=corp,DC=test", "CN=Configuration,DC=corp,DC=test"))
+    for means in (Means.AD_NOTIFICATION, Means.PERSISTENT_SEARCH):
+        idle._begin(session, root, means)  # type: ignore[arg-type]  # a session that only notes
+    assert session.bases == ["DC=corp,DC=test", "OU=People,DC=corp,DC=test"]
+
+
+def test_whoever_is_woken_waits_shortly_again(idle: HostWatch) -> None:
+    pauses = [idle._lose("refused") for _again in range(3)]
+    assert pauses == [pauses[0], 2 * pauses[0], 4 * pauses[0]]
+    idle.wake()
+    assert idle._lose("refused") == pauses[0]
