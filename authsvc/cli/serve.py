@@ -39,12 +39,13 @@ class _JsonLines(logging.Formatter):
 
 
 def configure_logging() -> None:
-    """Send everything at level info and above to standard error as JSON lines."""
+    """Send everything at level info and above to standard error as JSON lines, warnings of libraries too."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    logging.captureWarnings(True)  # cryptography has some to say about what others put into their lists
     # uvicorn's own lines about each server's life repeat ours; alembic's about each revision are for
     # developers
     for name in ("uvicorn", "uvicorn.error", "alembic"):
