@@ -477,13 +477,17 @@ def idle() -> Iterator[HostWatch]:
     watch.close()
 
 
-def test_an_active_directory_is_watched_where_what_leaves_the_base_goes_to(idle: HostWatch) -> None:
-    """Somebody who is moved out of the base is told of only at the new place."""
+def test_a_watch_is_where_what_leaves_the_base_goes_to(idle: HostWatch) -> None:
+    """Who is moved out of the base is told of only at the new place. OpenLDAP alone tells that it left."""
     session = NotingSession()
-    root = RootDse(naming_contexts=("DC=test", "DC=corp,DC=test", "CN=Configuration,DC=corp,DC=test"))
+    contexts = RootDse(naming_contexts=("DC=test", "DC=corp,DC=test", "CN=Configuration,DC=corp,DC=test"))
     for means in (Means.AD_NOTIFICATION, Means.PERSISTENT_SEARCH):
-        idle._begin(session, root, means)  # type: ignore[arg-type]  # a session that only notes
-    assert session.bases == ["DC=corp,DC=test", "OU=People,DC=corp,DC=test"]
+        idle._begin(session, contexts, means)  # type: ignore[arg-type]  # a session that only notes
+    elsewhere = RootDse(naming_contexts=("DC=other,DC=test",))
+    idle._begin(session, elsewhere, Means.AD_NOTIFICATION)  # type: ignore[arg-type]  # as above
+    idle._begin(session, elsewhere, Means.SYNCREPL)  # type: ignore[arg-type]  # as above
+    base = "OU=People,DC=corp,DC=test"
+    assert session.bases == ["DC=corp,DC=test", "DC=corp,DC=test", base, base]
 
 
 def test_whoever_is_woken_waits_shortly_again(idle: HostWatch) -> None:
