@@ -120,6 +120,7 @@ FURTHER = (
     person("Mapped", notesDN=["CN=Mapped Person,O=Airius"]),
     person("Mapped Twice", notesDN=["CN=One,O=Airius", "CN=Two,O=Airius"]),
     person("Mapped Oddly", notesDN=["no name at all"]),
+    person("Mapped To A DN", notesDN=[f"CN=Free,{SUFFIX}"]),
     person("Listed Unique"),
     person(
         "AD Person",
@@ -399,6 +400,17 @@ def test_the_name_attribute_is_read_unchanged_and_found_as_a_name(
         "CN=Mapped"
     ]
     assert names(find(open_directory(), SubjectCandidate(dn=read_ldap_dn("cn=mapped PERSON,o=airius")))) == []
+
+
+def test_t48_the_limit_counts_whom_all_questions_found_together(
+    open_directory: Callable[..., LdapDirectory],
+) -> None:
+    """A name that is the DN of one and the mapped name of another is two people's, by one question each."""
+    directory = open_directory(name_attribute="notesDN")
+    subject = SubjectCandidate(dn=read_ldap_dn(f"CN=Free,{SUFFIX}"))
+    assert names(find(directory, subject, limit=2)) == ["CN=Free", "CN=Mapped To A DN"]
+    exceeded = find(directory, subject, limit=1)
+    assert (exceeded.exceeded, exceeded.entries) == (True, ())
 
 
 def test_a_subject_above_the_base_or_beside_it_is_not_asked_for(
