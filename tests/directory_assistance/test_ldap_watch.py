@@ -1,5 +1,6 @@
 """Live change: what a real server tells, and that whoever asks after being told gets the new state."""
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -488,6 +489,24 @@ def test_a_watch_is_where_what_leaves_the_base_goes_to(idle: HostWatch) -> None:
     idle._begin(session, elsewhere, Means.SYNCREPL)  # type: ignore[arg-type]  # as above
     base = "OU=People,DC=corp,DC=test"
     assert session.bases == ["DC=corp,DC=test", "DC=corp,DC=test", base, base]
+
+
+def test_whoever_is_woken_tries_again_without_waiting_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("directory_assistance.backends.ldap.host_watch._FIRST_PAUSE_SECONDS", 1000.0)
+    attempts: queue.Queue[float] = queue.Queue()
+
+    def open_session(deadline: float) -> tuple[LdapSession, RootDse]:
+        attempts.put(deadline)
+        raise DirectoryUnavailable(DOMAIN, "refused")
+
+    watched = Watched(base="O=airius.com", attributes=(), read_change=lambda _found: EVERYTHING)
+    watch = HostWatch(DOMAIN, watched, open_session, lambda _change: None)
+    try:
+        attempts.get(timeout=20)
+        watch.wake()
+        attempts.get(timeout=20)
+    finally:
+        watch.close()
 
 
 def test_whoever_is_woken_waits_shortly_again(idle: HostWatch) -> None:
