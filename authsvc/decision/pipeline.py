@@ -35,7 +35,7 @@ from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarg
 from authsvc.decision.ports import Databases, StoreFault
 from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
-from authsvc.decision.wording import tell_matches, tell_unmet
+from authsvc.decision.wording import tell_matches, tell_revocation, tell_unmet
 from authsvc.presented.presentation import (
     NoCertificate,
     PresentedCertificate,
@@ -44,6 +44,7 @@ from authsvc.presented.presentation import (
 )
 from authsvc.reason import Reason
 from authsvc.trust.anchors import TrustStore
+from authsvc.trust.ocsp_answer import OcspSource
 from authsvc.trust.path import PathRefusal, VerifiedCertificate, verify_path
 from authsvc.trust.revocation import (
     RevocationEvidence,
@@ -97,6 +98,7 @@ class Snapshot:
     databases: Databases
     policy: Policy
     version: str
+    ocsp: OcspSource | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,14 +222,24 @@ class _Decision:
         if verified.expired_accepted:
             self._notes.append("expired, accepted by insecure_accept_expired")
         self._step = "revocation"
-        match check_revocation(verified, snapshot.revocation, now=self._moment.now):
+        outcome = check_revocation(
+            verified,
+            snapshot.revocation,
+            now=self._moment.now,
+            ocsp=snapshot.ocsp,
+            deadline=self._moment.deadline,
+        )
+        self._revocation = outcome if isinstance(outcome, RevocationEvidence) else outcome.evidence
+        for subject, told in tell_revocation(self._revocation):
+            self._trace.note("revocation", subject, told)
+        match outcome:
             case RevocationRefusal() as refusal:
                 return self._denied(refusal.reason, refusal.detail)
             case RevocationUndecided() as undecided:
                 return self._undecided(undecided.reason, undecided.detail)
             case RevocationEvidence() as evidence:
-                self._revocation = evidence
-                self._trace.note("revocation", evidence.source or "no source", evidence.status.value)
+                if evidence.grace_used:
+                    self._notes.append("a revocation list is past its next update, accepted by the grace")
             case _ as unreachable:
                 assert_never(unreachable)
         return None
@@ -415,6 +427,7 @@ class _Decision:
             detail=detail,
             step=self._step,
             certificate=self._certificate,
+            revocation=self._revocation,
             trace=self._trace.lines,
         )
 
@@ -426,8 +439,8 @@ class _Decision:
         """
         bounds = [self._moment.now + lifetime]
         bounds.extend(end for end in (self._path_end, self._entry_end) if end is not None)
-        if self._revocation is not None and self._revocation.next_update is not None:
-            bounds.append(self._revocation.next_update)
+        if self._revocation is not None and self._revocation.holds_until is not None:
+            bounds.append(self._revocation.holds_until)
         lifetimes = self._snapshot.policy.domain_lifetimes
         bounds.extend(self._moment.now + lifetimes[domain] for domain in self._asked & lifetimes.keys())
         return min(bounds)

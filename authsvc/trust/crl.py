@@ -3,17 +3,19 @@
 Lives here: `RevocationList`, over the compact index that `index_crl` made of the octets. Not here: reading the octets
 (`crl_reading.py`), what a list means for a certificate (`revocation.py`), files, fetching.
 
-Invariants: a list proves nothing before `is_signed_by` has said yes for the key of an authority that may speak for it; that
-is asked at every decision, and remembered. Serial numbers are looked up together with the name of the certificate's issuer
-(threat T35).
+Invariants: a list proves nothing before `is_signed_by` has said yes for the key of an authority that may speak for
+it; that is asked at every decision, and remembered. Serial numbers are looked up together with the name of the
+certificate's issuer (threat T35).
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from mmap import mmap
 from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from authsvc.trust.anchors import TrustMaterialError
 from authsvc.trust.certificate import CertificateFacts
@@ -22,7 +24,7 @@ from authsvc.trust.distribution_points import Scope
 from authsvc.trust.general_names import read_name_key
 from authsvc.trust.profile import StrengthFloor, find_cost_problem, find_key_problem, find_signature_problem
 from authsvc.trust.serial_index import Finder, RevokedEntry, open_section
-from authsvc.trust.signatures import SignatureAlgorithm, is_digest_signed_with
+from authsvc.trust.signatures import SignatureAlgorithm, inherit_dsa_parameters, is_digest_signed_with
 from directory_assistance.certificate_names import read_distinguished_name
 from directory_assistance.dn import NameKey, render_ldap
 from directory_assistance.errors import shorten
@@ -39,11 +41,11 @@ _CLIENT_FLOOR: Final = StrengthFloor()
 class RevocationList:
     """A list, read but not yet proven; two are equal if source and octets are. Made by `from_index`.
 
-    Dates are aware; the list is current from `this_update` up to, but not including, `next_update`. `issuer_key` is what
-    names compare by, `issuer_text` for messages. `number` is -1 where the list has none. `base_number` is None for a
-    complete list, and for a delta list the number of the list that it completes. `authority_key_id` is empty where the list
-    has none. `freshest_urls`: where the list says its delta lists are. `source` is what messages and evidence call it.
-    `entry_count`: how many certificates it lists.
+    Dates are aware; the list is current from `this_update` up to, but not including, `next_update`. `issuer_key` is
+    what names compare by, `issuer_text` for messages. `number` is -1 where the list has none. `base_number` is None
+    for a complete list, and for a delta list the number of the list that it completes. `authority_key_id` is empty
+    where the list has none. `freshest_urls`: where the list says its delta lists are. `source` is what messages and
+    evidence call it. `entry_count`: how many certificates it lists.
     """
 
     source: str
@@ -64,7 +66,9 @@ class RevocationList:
     _sections: Mapping[NameKey, Finder] = field(repr=False, compare=False)
     _body: memoryview = field(repr=False, compare=False)
     _body_sha256: bytes = field(repr=False, compare=False)
-    _known_keys: dict[tuple[bytes, StrengthFloor | None], str] = field(repr=False, compare=False, default_factory=dict)
+    _known_keys: dict[tuple[bytes, StrengthFloor | None], str] = field(
+        repr=False, compare=False, default_factory=dict
+    )
 
     @classmethod
     def from_index(cls, index: "bytes | memoryview | mmap", *, source: str) -> "RevocationList":
@@ -97,7 +101,7 @@ class RevocationList:
             authority_key_id=said.authority_key_id,
             scope=said.scope,
             freshest_urls=said.freshest_urls,
-            entry_count=sum(place.count for _, place in head.sections),
+            entry_count=sum(place.entries for _, place in head.sections),
             _algorithm=head.algorithm,
             _signature=head.signature,
             _digest=head.digest,
@@ -116,33 +120,49 @@ class RevocationList:
         return self.this_update <= now < self.next_update + grace
 
     def is_intact(self) -> bool:
-        """Whether the serial numbers are those that `index_crl` wrote: for files that were lying about. Reads them all."""
+        """Whether the serial numbers are those that `index_crl` wrote: for files that were lying about; reads all."""
         return hashlib.sha256(self._body).digest() == self._body_sha256
 
-    def is_signed_by(self, facts: CertificateFacts, *, floor: StrengthFloor | None = _CLIENT_FLOOR) -> bool:
+    def is_signed_by(
+        self,
+        facts: CertificateFacts,
+        *,
+        floor: StrengthFloor | None = _CLIENT_FLOOR,
+        above: Sequence[CertificateFacts] = (),
+    ) -> bool:
         """Whether the key of a certificate made the list's signature; see `find_signature_problem`."""
-        return not self.find_signature_problem(facts, floor=floor)
+        return not self.find_signature_problem(facts, floor=floor, above=above)
 
     def find_signature_problem(
-        self, facts: CertificateFacts, *, floor: StrengthFloor | None = _CLIENT_FLOOR
+        self,
+        facts: CertificateFacts,
+        *,
+        floor: StrengthFloor | None = _CLIENT_FLOOR,
+        above: Sequence[CertificateFacts] = (),
     ) -> str:
         """Say why a certificate's key does not prove the list, or return an empty text. Remembered for each key.
 
         Args:
             facts: the certificate. Not checked: that its subject is the issuer, and that it may sign lists.
-            floor: the weakest key and algorithm that count; None for any that is not too expensive (profile `rfc5280`).
+            floor: the weakest key and algorithm that count; None for any that is not too expensive (profile
+                `rfc5280`).
+            above: the rest of its path, for a DSA key that has its parameters from there.
 
         """
+        if facts.key.inherits:
+            return self._check_signature(facts, floor, above)
         asked = (facts.key_sha256, floor)
         problem = self._known_keys.get(asked)
         if problem is None:
-            problem = self._check_signature(facts, floor)
+            problem = self._check_signature(facts, floor, above)
             if len(self._known_keys) >= _MOST_KEYS:
                 self._known_keys.clear()
             self._known_keys[asked] = problem
         return problem
 
-    def _check_signature(self, facts: CertificateFacts, floor: StrengthFloor | None) -> str:
+    def _check_signature(
+        self, facts: CertificateFacts, floor: StrengthFloor | None, above: Sequence[CertificateFacts]
+    ) -> str:
         problem = (
             find_cost_problem(facts)
             if floor is None
@@ -150,10 +170,10 @@ class RevocationList:
         )
         if problem:
             return problem
-        if facts.key.kind == "unsupported" or facts.key.inherits:
-            return f"a key of kind {facts.key} cannot be used for lists"
-        key = facts.certificate.public_key()
-        if is_digest_signed_with(key, self._algorithm, signature=self._signature, digest=self._digest):
+        key = _key_of((facts, *above))
+        if key is not None and is_digest_signed_with(
+            key, self._algorithm, signature=self._signature, digest=self._digest
+        ):
             return ""
         return f"not signed with the key of `{facts.subject_text}`"
 
@@ -191,6 +211,16 @@ def read_crl(octets: "bytes | mmap", *, source: str) -> RevocationList:
     except TrustMaterialError as error:
         raise TrustMaterialError(f"`{source}`: {error}") from error
     return RevocationList.from_index(index, source=source)
+
+
+def _key_of(path: Sequence[CertificateFacts]) -> PublicKeyTypes | None:
+    """Return the key of the first certificate of a path, None where it cannot be used."""
+    if not path or path[0].key.kind == "unsupported":
+        return None
+    if not path[0].key.inherits:
+        return path[0].certificate.public_key()
+    upper = _key_of(path[1:])
+    return None if upper is None else inherit_dsa_parameters(path[0].key_info, upper)
 
 
 def _describe(name_der: bytes) -> str:

@@ -1,16 +1,22 @@
 """What the extensions of a revocation list and of its entries say (RFC 5280 sections 5.2 and 5.3), read strictly.
 
-Lives here: which extensions are understood, and their values. Not here: the list around them (`crl_reading.py`), scope and
-distribution points (`distribution_points.py`).
+Lives here: which extensions are understood, and their values. Not here: the list around them (`crl_reading.py`),
+scope and distribution points (`distribution_points.py`).
 
-INVARIANT: an extension that stands twice, a critical one that is not understood, and one that is understood but cannot be
-read refuse the list (threat T36). What is neither critical nor understood says nothing that matters.
+INVARIANT: an extension that stands twice, a critical one that is not understood, and one that is understood but
+cannot be read refuse the list (threat T36). What is neither critical nor understood says nothing that matters.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from authsvc.trust.distribution_points import Scope, fetchable_urls, read_distribution_points, read_scope
+from authsvc.trust.distribution_points import (
+    EVERYTHING,
+    Scope,
+    fetchable_urls,
+    read_distribution_points,
+    read_scope,
+)
 from authsvc.trust.general_names import GeneralName, GeneralNameKind, read_general_names
 from authsvc.trust.serial_index import NO_REASON, REASONS
 from authsvc.trust.times import read_generalized_time
@@ -64,7 +70,7 @@ class ListExtensions:
     number: int = -1
     base_number: int | None = None
     authority_key_id: bytes = b""
-    scope: Scope = Scope()
+    scope: Scope = EVERYTHING
     freshest_urls: tuple[str, ...] = ()
 
 
@@ -88,7 +94,7 @@ def read_list_extensions(content: bytes, issuer_der: bytes) -> ListExtensions:
         number=_read_number(values[_CRL_NUMBER]) if _CRL_NUMBER in values else -1,
         base_number=_read_number(values[_DELTA_INDICATOR]) if _DELTA_INDICATOR in values else None,
         authority_key_id=_read_key_identifier(values[_AUTHORITY_KEY]) if _AUTHORITY_KEY in values else b"",
-        scope=read_scope(values[_ISSUING_POINT], issuer_der) if _ISSUING_POINT in values else Scope(),
+        scope=read_scope(values[_ISSUING_POINT], issuer_der) if _ISSUING_POINT in values else EVERYTHING,
         freshest_urls=fetchable_urls(read_distribution_points(values[_FRESHEST], issuer_der))
         if _FRESHEST in values
         else (),

@@ -1,19 +1,20 @@
 """Reading a revocation list (RFC 5280 section 5.1) by our own strict walk, into its compact index.
 
-Lives here: `index_crl`, and reading the head of an index again. Not here: the columns (`serial_index.py`), the list as a
-value and its signature (`crl.py`), what it means for a certificate (`revocation.py`).
+Lives here: `index_crl`, and reading the head of an index again. Not here: the columns (`serial_index.py`), the list
+as a value and its signature (`crl.py`), what it means for a certificate (`revocation.py`).
 
 Invariants:
 
-* A list that is not wholly understood does not exist: one entry that cannot be read, one unknown critical extension, and it
-  is refused (threat T36). There is no other reader of lists that could see something else in the same octets (threat T17).
+* A list that is not wholly understood does not exist: one entry that cannot be read, one unknown critical extension,
+  and it is refused (threat T36). There is no other reader of lists that could see something else in the same octets
+  (threat T17).
 * The index is a function of the list alone: the same octets give the same index, on machines of one byte order.
-* The signature is not checked here; the index carries what that needs: the signature, its algorithm, and the digest of the
-  signed part as it stands (for EdDSA, which hashes itself, the signed part).
+* The signature is not checked here; the index carries what that needs: the signature, its algorithm, and the digest
+  of the signed part as it stands (for EdDSA, which hashes itself, the signed part).
 
-The walk is Python, at 1.5 µs for an ordinary entry; what is unusual about one (a long form of length, an extension not met
-before, GeneralizedTime) is read by the slow path, which is the definition of what the quick one may accept. The whole list is
-never copied: it is read through a window. `benchmarks/revocation.py` has the figures.
+The walk is Python, at 1.5 µs for an ordinary entry; what is unusual about one (a long form of length, an extension
+not met before, GeneralizedTime) is read by the slow path, which is the definition of what the quick one may accept.
+The whole list is never copied: it is read through a window. `benchmarks/revocation.py` has the figures.
 """
 
 import hashlib
@@ -92,6 +93,7 @@ _UTC_TIME_HEADER: Final = b"\x17\x0d"
 _UTC_TIME_SIZE: Final = 15
 _LONG_FORM: Final = 0x80
 _SIGN: Final = 0x80
+_PADDING: Final = frozenset({0x00, 0xFF})
 _WORD: Final = 8
 _NEGATIVE: Final = b"\xff" * _WORD
 _ZERO: Final = bytes(_WORD)
@@ -100,8 +102,8 @@ _unpack_word: Final = struct.Struct(">Q").unpack_from
 _MAGIC: Final = b"authsvcR"
 _FORMAT: Final = 1
 _PREFIX: Final = struct.Struct("=8sHxxxxxxQQ32s")
-"""Magic, format, where the head begins, octets of head and body together, SHA-256 of the head. Native byte order: an index of
-another machine has another format number, and is refused."""
+"""Magic, format, where the head begins, octets of head and body together, SHA-256 of the head. Native byte order: an
+index of another machine has another format number, and is refused."""
 
 _DATES: Final = struct.Struct("=QQ")
 _PLACE: Final = struct.Struct("=QQQQQ")
@@ -116,9 +118,9 @@ _SHA256_SIZE: Final = 32
 class IndexHead:
     """What an index says apart from the serial numbers.
 
-    `fingerprint`: SHA-256 that stands for all of the index. `body`: begin and end of what is between prefix and head, and
-    `body_sha256` its digest, which nobody compares at loading.
-    `digest`: of the signed part, as `SignatureAlgorithm.digest` has it. `sections`: by the name of the certificates' issuer.
+    `fingerprint`: SHA-256 that stands for all of the index. `body`: begin and end of what is between prefix and head,
+    and `body_sha256` its digest, which nobody compares at loading. `digest`: of the signed part, as
+    `SignatureAlgorithm.digest` has it. `sections`: by the name of the certificates' issuer.
     """
 
     fingerprint: bytes
@@ -150,7 +152,8 @@ def index_crl(octets: "bytes | mmap") -> bytes:
         The index: one octet string that describes itself, to be written to a file, and shared.
 
     Raises:
-        TrustMaterialError: too large, unreadable, an algorithm of signature that is not known, without next update, an
+        TrustMaterialError: too large, unreadable, an algorithm of signature that is not known, without next update,
+        an
             entry for another issuer in a list that is not indirect, removeFromCRL outside of a delta list.
 
     """
@@ -278,7 +281,9 @@ class _ListReader:
         if element is None:
             wanted = " or ".join(f"0x{tag:02x}" for tag in sorted(tags))
             found = self._next_tag()
-            raise DerSyntaxError(f"expected tag {wanted}, found {f'tag 0x{found:02x}' if found >= 0 else 'the end'}")
+            raise DerSyntaxError(
+                f"expected tag {wanted}, found {f'tag 0x{found:02x}' if found >= 0 else 'the end'}"
+            )
         return element
 
     def _finish(self) -> None:
@@ -302,7 +307,9 @@ class _ListReader:
 
 
 def _seconds_of_minutes() -> dict[bytes, int]:
-    return {b"%02d%02d" % (hour, minute): 60 * (60 * hour + minute) for hour in range(24) for minute in range(60)}
+    return {
+        b"%02d%02d" % (hour, minute): 60 * (60 * hour + minute) for hour in range(24) for minute in range(60)
+    }
 
 
 class _EntryReader:
@@ -365,7 +372,7 @@ class _EntryReader:
                 date = begin + length
                 if not length or short >= _LONG_FORM or date + _UTC_TIME_SIZE > end:
                     break
-                if length > 1 and (first == 0x00 or first == 0xFF) and (first ^ window[begin + 1]) < 0x80:
+                if length > 1 and first in _PADDING and (first ^ window[begin + 1]) < 0x80:
                     break  # not minimal
                 if length > _WORD:
                     (key,) = _unpack_word(window, date - _WORD)
@@ -439,7 +446,9 @@ class _EntryReader:
         """From here on, entries are about certificates of this issuer (RFC 5280 section 5.3.3)."""
         if key not in self._by_issuer:
             if len(self._by_issuer) >= _MOST_ISSUERS:
-                raise TrustMaterialError(f"expected a list about certificates of at most {_MOST_ISSUERS} issuers")
+                raise TrustMaterialError(
+                    f"expected a list about certificates of at most {_MOST_ISSUERS} issuers"
+                )
             self._by_issuer[key] = (der, Columns.empty())
         self._columns = self._by_issuer[key][1]
 

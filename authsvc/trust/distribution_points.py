@@ -1,11 +1,11 @@
 """Distribution points: where a certificate says its lists are, and what a list says it is (RFC 5280 4.2.1.13, 5.2.5).
 
-Lives here: reading cRLDistributionPoints, freshestCRL and issuingDistributionPoint, and whether a point and the scope of
-a list meet (section 6.3.3 (b)). Not here: looking anything up (`revocation.py`), fetching.
+Lives here: reading cRLDistributionPoints, freshestCRL and issuingDistributionPoint, and whether a point and the scope
+of a list meet (section 6.3.3 (b)). Not here: looking anything up (`revocation.py`), fetching.
 
-Invariants: names of points are compared as general names are (`general_names.py`), a name relative to an issuer after it
-has been put behind that issuer's name. Reasons are a mask of the bits of ReasonFlags; bit 0, which has no meaning, is
-never set in it.
+Invariants: names of points are compared as general names are (`general_names.py`), a name relative to an issuer after
+it has been put behind that issuer's name. Reasons are a mask of the bits of ReasonFlags; bit 0, which has no meaning,
+is never set in it.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,21 @@ from typing import Final
 
 from authsvc.trust.certificate import CertificateFacts
 from authsvc.trust.general_names import GeneralName, GeneralNameKind, read_general_names, read_name_key
-from directory_assistance.der import SEQUENCE, SET, DerSyntaxError, Fields, read_element, read_elements, read_true
+from directory_assistance.der import (
+    SEQUENCE,
+    SET,
+    DerSyntaxError,
+    Fields,
+    read_element,
+    read_elements,
+    read_true,
+)
 from directory_assistance.dn import NameKey
 
 __all__ = [
     "ALL_REASONS",
     "CRL_DISTRIBUTION_POINTS",
+    "EVERYTHING",
     "DistributionPoint",
     "Scope",
     "fetchable_urls",
@@ -85,14 +94,18 @@ class Scope:
     @property
     def is_everything(self) -> bool:
         """Whether the list speaks for every certificate of its issuer, and for every reason."""
-        return self == _EVERYTHING
+        return self == EVERYTHING
 
     def covers(self, point: DistributionPoint, *, is_authority: bool) -> bool:
         """Whether the silence of a list means something for a certificate that has this point (6.3.3 (b)).
 
         Not checked: names of issuers, and whether the reasons suffice.
         """
-        if self.only_attributes or (self.only_users and is_authority) or (self.only_authorities and not is_authority):
+        if (
+            self.only_attributes
+            or (self.only_users and is_authority)
+            or (self.only_authorities and not is_authority)
+        ):
             return False
         if point.issuers is not None and not self.indirect:
             return False
@@ -102,7 +115,7 @@ class Scope:
         return wanted is not None and not self.names.isdisjoint(wanted)
 
 
-_EVERYTHING: Final = Scope()
+EVERYTHING: Final = Scope()
 
 
 def implicit_point(facts: CertificateFacts) -> DistributionPoint:
@@ -127,7 +140,9 @@ def read_distribution_points(value: bytes, issuer_der: bytes) -> tuple[Distribut
     elements = read_elements(read_element(value, SEQUENCE).content)
     if not 0 < len(elements) <= _MOST_POINTS:
         raise DerSyntaxError(f"expected 1 to {_MOST_POINTS} distribution points, found {len(elements)}")
-    return tuple(_read_point(read_element(element.encoded, SEQUENCE).content, issuer_der) for element in elements)
+    return tuple(
+        _read_point(read_element(element.encoded, SEQUENCE).content, issuer_der) for element in elements
+    )
 
 
 def _read_point(content: bytes, issuer_der: bytes) -> DistributionPoint:
@@ -196,7 +211,8 @@ def read_scope(value: bytes, issuer_der: bytes) -> Scope:
         issuer_der: the name of the list's issuer, for a name relative to it.
 
     Raises:
-        DerSyntaxError: it cannot be read, or says more than one of "only users", "only authorities" and "only attribute
+        DerSyntaxError: it cannot be read, or says more than one of "only users", "only authorities" and "only
+        attribute
             certificates".
 
     """
@@ -207,7 +223,9 @@ def read_scope(value: bytes, issuer_der: bytes) -> Scope:
     indirect, attributes = _take_true(fields, _INDIRECT), _take_true(fields, _ONLY_ATTRIBUTES)
     fields.finish()
     if users + authorities + attributes > 1:
-        raise DerSyntaxError("issuing distribution point is for one kind of certificates only, and for another only")
+        raise DerSyntaxError(
+            "issuing distribution point is for one kind of certificates only, and for another only"
+        )
     return Scope(
         names=None if name is None else _read_point_names(name.content, issuer_der),
         only_users=users,
@@ -230,11 +248,6 @@ def fetchable_urls(points: Iterable[DistributionPoint]) -> tuple[str, ...]:
     """Return every URI among the names of points, sorted, each once."""
     return tuple(
         sorted(
-            {
-                name.text
-                for point in points
-                for name in point.names or ()
-                if name.kind is GeneralNameKind.URI
-            }
+            {name.text for point in points for name in point.names or () if name.kind is GeneralNameKind.URI}
         )
     )

@@ -1,26 +1,27 @@
 """The compact index of serial numbers: a million of them in 26 MB of one octet string, found in half a microsecond.
 
-Lives here: laying the columns out, and looking a serial number up. Not here: lists (`crl_reading.py`, `crl.py`), and what an
-entry means.
+Lives here: laying the columns out, and looking a serial number up. Not here: lists (`crl_reading.py`, `crl.py`), and
+what an entry means.
 
-A section holds the certificates of one issuer. Its serial numbers lie in 2^b buckets, told by their b lowest bits: two or so
-in each where the bits are well mixed, as they are in random and in consecutive numbers. Columns:
+A section holds the certificates of one issuer. Its serial numbers lie in 2^b buckets, told by their b lowest bits:
+two or so in each where the bits are well mixed, as they are in random and in consecutive numbers. Columns:
 
 * directory: where each bucket begins, and where the last one ends (32 bits each);
 * keys: the 64 lowest bits of each serial number, sorted within a bucket where it is large;
 * offsets: where each one's record begins (32 bits).
 
-A record is what only a hit reads: eight octets that hold when and why and how many words follow, and the serial number without
-its 64 lowest bits, in words of 64 bits (one at least, the first one signed).
+A record is what only a hit reads: eight octets that hold when and why and how many words follow, and the serial
+number without its 64 lowest bits, in words of 64 bits (one at least, the first one signed).
 
-INVARIANT: a hit is confirmed with the whole serial number. Somebody who chooses the numbers so that they fall into one bucket
-makes a look-up a binary search over all of them, not more; numbers with the same 64 bits are searched by the rest.
+INVARIANT: a hit is confirmed with the whole serial number. Somebody who chooses the numbers so that they fall into
+one bucket makes a look-up a binary search over all of them, not more; numbers with the same 64 bits are searched by
+the rest.
 
-Measured over 1,000,000 random numbers of 127 bits, half of them hits, microseconds for one look-up (Python 3.11.7, one of two
-shared cores): binary search over the sorted keys 1.9; interpolated first guess 1.0; buckets by the top 16 bits of the key
-times an odd constant 0.9; buckets by the lowest bits, with 64, 16, 4 and 1 numbers in each, 0.67, 0.65, 0.51, 0.44. Two in
-each costs half of the directory that one would. Sorting small buckets would cost a fifth of the time of indexing, and gains
-nothing.
+Measured over 1,000,000 random numbers of 127 bits, half of them hits, microseconds for one look-up (Python 3.11.7,
+one of two shared cores): binary search over the sorted keys 1.9; interpolated first guess 1.0; buckets by the top 16
+bits of the key times an odd constant 0.9; buckets by the lowest bits, with 64, 16, 4 and 1 numbers in each, 0.67,
+0.65, 0.51, 0.44. Two in each costs half of the directory that one would. Sorting small buckets would cost a fifth of
+the time of indexing, and gains nothing.
 """
 
 import struct
@@ -30,7 +31,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
 from authsvc.trust.times import date_of
@@ -59,7 +60,7 @@ LONGEST_SERIAL_NUMBER: Final = 1_024
 """Octets of a serial number: RFC 5280 has 20, and asks users to handle longer ones."""
 
 RECORD_HEAD: Final = 8
-"""Octets of a record before the words: seconds since the year 1 (39 bits), the reason (4 bits), how many words (8 bits)."""
+"""Octets of a record before the words: seconds since the year 1, the reason (4 bits), how many words (8 bits)."""
 
 REASONS: Final = (
     "unspecified",
@@ -99,8 +100,9 @@ _ALIGNMENT: Final = 8
 
 
 class RevokedEntry(int):
-    """One revoked certificate: since when, and why. A number, as the record has it, because making anything else of it costs as
-    much as finding it.
+    """One revoked certificate: since when, and why.
+
+    A number, as the record has it, because making anything else of it costs as much as finding it.
     """
 
     __slots__ = ()
@@ -155,7 +157,7 @@ class Columns:
 class SectionPlace(NamedTuple):
     """Where the columns of a section begin in the index (octets), how many numbers it has, and bits of a bucket."""
 
-    count: int
+    entries: int
     bits: int
     directory: int
     keys: int
@@ -197,7 +199,7 @@ def write_section(output: BytesIO, columns: Columns) -> SectionPlace:
     columns.keys, columns.offsets = array("Q"), array("I")  # the memory is needed below
     # 3
     with output.getbuffer() as records:
-        for begin, end in zip(directory[:-1], directory[1:], strict=True):
+        for begin, end in pairwise(directory):
             if end - begin > _LARGEST_UNSORTED:
                 _sort_bucket(keys, offsets, begin, end, records)
     return SectionPlace(
@@ -213,7 +215,7 @@ def _sort_bucket(
     keys: "array[int]", offsets: "array[int]", begin: int, end: int, records: memoryview
 ) -> None:
     pairs = sorted(zip(keys[begin:end], offsets[begin:end], strict=True))
-    if any(one[0] == other[0] for one, other in zip(pairs, pairs[1:], strict=False)):
+    if any(one[0] == other[0] for one, other in pairwise(pairs)):
         pairs.sort(key=lambda pair: (pair[0], *_order_in_tie(records, pair[1])))
     for place, (key, offset) in enumerate(pairs, start=begin):
         keys[place] = key
@@ -242,7 +244,9 @@ def _read_record(records: memoryview, offset: int) -> tuple[int, RevokedEntry]:
     return rest, RevokedEntry(head >> 8)
 
 
-def open_section(index: memoryview, place: SectionPlace) -> Finder:
+def open_section(  # noqa: C901 - two functions in one, see below
+    index: memoryview, place: SectionPlace
+) -> Finder:
     """Return the look-up in one section of an index.
 
     It is a function and not an object with a method because that is a quarter of its time.
@@ -255,8 +259,8 @@ def open_section(index: memoryview, place: SectionPlace) -> Finder:
     buckets = (1 << place.bits) + 1
     mask = (1 << place.bits) - 1
     directory = index[place.directory : place.directory + 4 * buckets].cast("I")
-    keys = index[place.keys : place.keys + 8 * place.count].cast("Q")
-    offsets = index[place.offsets : place.offsets + 4 * place.count].cast("I")
+    keys = index[place.keys : place.keys + 8 * place.entries].cast("Q")
+    offsets = index[place.offsets : place.offsets + 4 * place.entries].cast("I")
 
     def find(serial: int) -> RevokedEntry | None:
         bucket = serial & mask

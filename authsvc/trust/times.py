@@ -1,4 +1,4 @@
-"""Times as certificates and lists write them (RFC 5280 sections 4.1.2.5 and 5.1.2.4): UTCTime and GeneralizedTime, strictly.
+"""Times as certificates and lists write them (RFC 5280 sections 4.1.2.5 and 5.1.2.4), read strictly.
 
 Lives here: reading them as seconds since the beginning of the year 1, UTC. Not here: comparing with now.
 
