@@ -133,7 +133,7 @@ class CertificateDocument(_Document):
 
 
 class ListDocument(_Document):
-    """A revocation list that proves a certificate good, and the delta list put over it; the dates are the newer one's."""
+    """A revocation list that proves a certificate good, and the delta list over it; the dates are the newer one's."""
 
     source: str
     number: int | None
