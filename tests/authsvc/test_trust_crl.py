@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_COPY, ACCESS_READ, mmap
 from pathlib import Path
 
 import pytest
@@ -112,6 +112,18 @@ def test_an_index_is_read_from_memory_and_from_a_mapped_file(world: SmallWorld, 
         assert crl == RevocationList.from_index(index, source="a.crl")
         assert _entry(crl, 5) is not None
         assert crl.is_intact()
+
+
+def test_what_was_written_to_a_mapped_file_is_read_although_no_file_has_it(
+    world: SmallWorld, tmp_path: Path
+) -> None:
+    """Pages of a file are given back while it is read, but not those that only memory has."""
+    first, second = (world.issuing.crl([serial, 7], number=1).der for serial in (5, 6))
+    path = tmp_path / "a.crl"
+    path.write_bytes(first[:-1].ljust(len(second), b"\0"))
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_COPY) as mapped:
+        mapped[:] = second
+        assert index_crl(mapped) == index_crl(second)
 
 
 @pytest.mark.parametrize(
@@ -414,6 +426,13 @@ def test_t33_a_list_about_the_certificates_of_a_thousand_issuers_is_refused(worl
 def test_a_delta_list_says_what_it_completes(world: SmallWorld) -> None:
     crl = _read(world.issuing.crl(number=8, extensions=[(x509.DeltaCRLIndicator(5), True)]).der)
     assert (crl.number, crl.base_number, crl.is_delta) == (8, 5, True)
+
+
+@pytest.mark.parametrize("content", [b"\xff", bytes([1]) + bytes(20)])
+def test_a_number_that_is_negative_or_too_long_refuses_the_list(world: SmallWorld, content: bytes) -> None:
+    number = x509.UnrecognizedExtension(x509.CRLNumber.oid, der_element(0x02, content))
+    crl = world.issuing.crl(number=None, extensions=[(number, False)])
+    assert _problem(crl.der) == "expected a list's number of at most 20 octets, not negative"
 
 
 def test_a_delta_list_without_a_number_is_refused(world: SmallWorld) -> None:
