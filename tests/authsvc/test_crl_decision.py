@@ -347,6 +347,13 @@ def test_t40_a_hold_lasts_until_a_current_delta_list_of_the_same_issuer_lifts_it
     assert _says(_outcome(WORLD.dave, _base(1, WORLD.dave, reason=held_for), delta)) == expected
 
 
+def test_t40_no_grace_lifts_a_hold() -> None:
+    delta = _delta(2, 1, WORLD.dave, reason=REMOVAL, next_update=NOW + HOUR)
+    lists = (_base(1, WORLD.dave, reason=HOLD), delta)
+    for now, expected in ((NOW, GOOD), (NOW + HOUR, REVOKED)):
+        assert _says(_outcome(WORLD.dave, *lists, now=now, grace=DAY)) == expected
+
+
 def test_a_complete_list_takes_the_place_of_older_delta_lists() -> None:
     """What the delta list revoked, a hold, was lifted since: the complete list is newer."""
     assert _says(_outcome(WORLD.dave, _base(3), _delta(2, 1, WORLD.dave))) == GOOD
