@@ -349,7 +349,7 @@ HERE = DistributionPoint(names=frozenset({uri_name("http://x/1.crl")}))
     ("extension", "covers_leaf", "covers_authority"),
     [
         pytest.param(None, True, True, id="no scope: everything"),
-        pytest.param(issuing_point(users=True), True, False, id="only end entities"),
+        pytest.param(issuing_point(end_entities=True), True, False, id="only end entities"),
         pytest.param(issuing_point(authorities=True), False, True, id="only authorities"),
         pytest.param(issuing_point(attributes=True), False, False, id="only attribute certificates"),
         pytest.param(
@@ -562,7 +562,7 @@ def test_of_two_lists_of_one_series_one_takes_the_others_place(world: SmallWorld
     for other in (
         world.root.crl(),
         world.issuing.crl(authority_key_id=False),
-        world.issuing.crl(extensions=[issuing_point(users=True)]),
+        world.issuing.crl(extensions=[issuing_point(end_entities=True)]),
         world.issuing.crl(extensions=[delta_of(1)]),
     ):
         assert not base.same_series(_read(other.der))
