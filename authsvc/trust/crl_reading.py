@@ -146,15 +146,17 @@ def index_crl(octets: "bytes | mmap") -> bytes:
     5. Write records, sections and head.
 
     Args:
-        octets: the file, or the file mapped into memory.
+        octets: the file, or the file mapped into memory; that is for a child process, because a file that is cut
+        while
+            it is mapped ends the process.
 
     Returns:
         The index: one octet string that describes itself, to be written to a file, and shared.
 
     Raises:
         TrustMaterialError: too large, unreadable, an algorithm of signature that is not known, without next update,
-        an
-            entry for another issuer in a list that is not indirect, removeFromCRL outside of a delta list.
+            an entry for another issuer in a list that is not indirect, removeFromCRL outside of a delta list; changed
+            while it was read.
 
     """
     if len(octets) > LARGEST_CRL:
@@ -244,15 +246,21 @@ class _ListReader:
         # 4
         if extensions and version is None:
             raise DerSyntaxError("extensions in a list of version 1")
-        with memoryview(self._octets) as view, view[signed_begin:signed_end] as signed:
-            digest = known.digest(signed)
+        digest = self._digest(known, signed_begin, signed_end)
         entries = _EntryReader(self._octets, issuer, said, has_extensions=version is not None)
         entries.read(entries_begin, entries_end)
+        if isinstance(self._octets, mmap) and self._digest(known, signed_begin, signed_end) != digest:
+            # Else the signature would prove what was there before, and the index hold what came after (threat T42).
+            raise TrustMaterialError("the file was changed while it was read")
         # 5
         return entries.write(
             _DATES.pack(this_update, next_update),
             (issuer.encoded, algorithm.encoded, signature, digest, extensions),
         )
+
+    def _digest(self, algorithm: SignatureAlgorithm, begin: int, end: int) -> bytes:
+        with memoryview(self._octets) as view, view[begin:end] as signed:
+            return algorithm.digest(signed)
 
     def _enter(self, tag: int) -> int:
         """Go into an element: what is read next is its content. Return where that begins."""
@@ -437,8 +445,10 @@ class _EntryReader:
         # what the quick path may take from now on
         if time.encoded.startswith(_UTC_TIME_HEADER):
             self._days[time.encoded[:8]] = seconds - seconds % 86_400
-        if found.issuer is None and len(self._reasons) < _MOST_REMEMBERED:
-            self._reasons[b"" if extensions is None else extensions.encoded] = found.reason_code
+        encoded = b"" if extensions is None else extensions.encoded
+        short = len(encoded) < _LONGEST_QUICK_ENTRY and len(self._reasons) < _MOST_REMEMBERED
+        if found.issuer is None and short:
+            self._reasons[encoded] = found.reason_code
         return entry_end
 
     def _read_extensions(self, content: bytes) -> EntryExtensions:

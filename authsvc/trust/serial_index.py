@@ -1,4 +1,4 @@
-"""The compact index of serial numbers: a million of them in 28 MB of one octet string.
+"""The compact index of serial numbers: a million of them in 26 MB of one octet string.
 
 Lives here: laying the rows out, and looking a serial number up. Not here: lists (`crl_reading.py`, `crl.py`), and
 what an entry means.
@@ -160,6 +160,10 @@ class Columns:
         """Return columns without an entry."""
         return cls(array("Q"), array("Q"), array("Q"))
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self.keys, self.heads, self.rests = array("Q"), array("Q"), array("Q")
+
     def add(self, serial: int, entry: RevokedEntry, output: BytesIO) -> None:
         """Add any serial number of at most `LONGEST_SERIAL_NUMBER` octets; a long one is written to the output."""
         rest = serial >> 64
@@ -200,11 +204,7 @@ def write_section(output: BytesIO, columns: Columns) -> SectionPlace:
         rows[place] = key
         rows[place + 1] = head
         rows[place + 2] = rest
-    columns.keys, columns.heads, columns.rests = (
-        array("Q"),
-        array("Q"),
-        array("Q"),
-    )  # the memory is needed below
+    columns.clear()  # the memory is needed below
     # 3
     with output.getbuffer() as whole:
         for begin, end in pairwise(directory):
@@ -224,7 +224,11 @@ def _sort_bucket(rows: "array[int]", begin: int, end: int, index: memoryview) ->
     words = rows[_ROW_WORDS * begin : _ROW_WORDS * end]
     listed = list(zip(words[0::3], words[1::3], words[2::3], strict=True))
     listed.sort(
-        key=lambda row: (row[0], _rest_of(row[1], row[2], index), RevokedEntry(row[1] >> 8).is_removal)
+        key=lambda row: (
+            row[0],
+            _rest_of(row[1], row[2], index),
+            RevokedEntry(row[1] >> WORDS_BITS).is_removal,
+        )
     )
     for number, row in enumerate(listed, start=begin):
         for word, value in enumerate(row):

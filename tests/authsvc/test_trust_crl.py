@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from mmap import ACCESS_COPY, ACCESS_READ, mmap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -19,7 +20,7 @@ from authsvc.trust.certificate import CertificateFacts, KeyFacts, read_certifica
 from authsvc.trust.crl import LARGEST_CRL, RevocationList, RevokedEntry, index_crl, read_crl
 from authsvc.trust.distribution_points import ALL_REASONS, EVERYTHING, DistributionPoint, Scope
 from authsvc.trust.profile import StrengthFloor
-from tests.support.lists import delta_of, indirect_list, issuing_point, uri_name
+from tests.support.lists import delta_of, entry, indirect_list, issuing_point, list_of_entries, uri_name
 from tests.support.pki import (
     NOW,
     Authority,
@@ -124,6 +125,31 @@ def test_what_was_written_to_a_mapped_file_is_read_although_no_file_has_it(
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_COPY) as mapped:
         mapped[:] = second
         assert index_crl(mapped) == index_crl(second)
+
+
+class _ChangingFile(mmap):
+    """A mapped file whose first entry is changed by somebody as soon as the entries are read."""
+
+    def __getitem__(self, key: Any) -> Any:  # Any: a mapping is asked for octets and for slices
+        octets = super().__getitem__(key)
+        if isinstance(key, slice) and octets[:2] == octets[35:37] == b"\x30\x21":
+            self[key.start + 10] = octets[10] ^ 1
+        return octets
+
+
+def test_t42_a_file_that_changes_while_it_is_read_is_refused(world: SmallWorld, tmp_path: Path) -> None:
+    """The signature would prove what was there before, and the index hold what came after."""
+    whole = list_of_entries(world.issuing, [entry(2**120 + number) for number in range(30)])
+    path = tmp_path / "a.crl"
+    path.write_bytes(whole)
+    with path.open("rb") as file:
+        for kind, problem in ((mmap, ""), (_ChangingFile, "the file was changed while it was read")):
+            with kind(file.fileno(), 0, access=ACCESS_COPY) as mapped:
+                if problem:
+                    with pytest.raises(TrustMaterialError, match=problem):
+                        index_crl(mapped)
+                else:
+                    assert index_crl(mapped) == index_crl(whole)
 
 
 @pytest.mark.parametrize(
