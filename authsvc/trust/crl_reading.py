@@ -173,6 +173,17 @@ def index_crl(octets: "bytes | mmap") -> bytes:
         raise TrustMaterialError(f"revocation list cannot be read: {error}") from error
 
 
+def _give_back(octets: "bytes | mmap") -> None:
+    """Give the memory of a mapped file back: the system reads its pages again if need be.
+
+    Not where it was mapped for writing: then memory may hold what no file has.
+    """
+    with memoryview(octets) as view:
+        readonly = view.readonly
+    if readonly and isinstance(octets, mmap):
+        octets.madvise(MADV_DONTNEED)
+
+
 def _cut(octets: "bytes | mmap", position: int, end: int) -> tuple[int, int, int]:
     """Return tag, begin and end of the content of the element at a position; the same rules as `read_elements`."""
     header = octets[position : min(end, position + 2 + _LONGEST_LENGTH)]
@@ -260,7 +271,9 @@ class _ListReader:
 
     def _digest(self, algorithm: SignatureAlgorithm, begin: int, end: int) -> bytes:
         with memoryview(self._octets) as view, view[begin:end] as signed:
-            return algorithm.digest(signed)
+            digest = algorithm.digest(signed)
+        _give_back(self._octets)
+        return digest
 
     def _enter(self, tag: int) -> int:
         """Go into an element: what is read next is its content. Return where that begins."""
@@ -337,8 +350,6 @@ class _EntryReader:
         self._octets = octets
         self._said = said
         self._has_extensions = has_extensions
-        with memoryview(octets) as view:
-            self._is_readonly = view.readonly  # what was mapped for writing may hold what no file has
         self._columns = Columns.empty()
         self._by_issuer = {read_name_key(issuer.encoded): (issuer.encoded, self._columns)}
         self._output = BytesIO()
@@ -356,16 +367,11 @@ class _EntryReader:
             if window_end < end and window_end - position < _LONGEST_QUICK_ENTRY:
                 window_begin, window_end = position, min(end, position + _WINDOW)
                 window = self._octets[window_begin:window_end]
-                self._let_go()
+                _give_back(self._octets)
             position = window_begin + self._read_quickly(window, position - window_begin)
             more = window_end < end and window_end - position < _LONGEST_QUICK_ENTRY
             if position < end and not more:
                 position = self._read_slowly(position, end)
-
-    def _let_go(self) -> None:
-        """Give the memory of a mapped file back: the system reads its pages again if need be."""
-        if isinstance(self._octets, mmap) and self._is_readonly:
-            self._octets.madvise(MADV_DONTNEED)
 
     def _read_quickly(self, window: bytes, position: int) -> int:
         """Read ordinary entries from a place in a window on; return where it stopped.
