@@ -53,6 +53,7 @@ __all__ = [
     "StoredFacts",
     "attribute_values",
     "read_certificate_names",
+    "read_distinguished_name",
     "read_stored_certificate",
     "read_validity",
 ]
@@ -210,6 +211,19 @@ def read_stored_certificate(der: bytes) -> StoredFacts | None:
         public_key_info=parts.public_key_info,
         subject_key_id=subject_key_id,
     )
+
+
+def read_distinguished_name(encoded: bytes) -> DistinguishedName | None:
+    """Read one Name as a certificate encodes it (RFC 5280 section 4.1.2.4), leaf first; it may be empty.
+
+    None where it cannot be read, or must take part in no comparison: see `CertificateNames.unusable`.
+    """
+    names = _Names()
+    try:
+        name = names.read_dn(read_element(encoded, SEQUENCE), "name")
+    except (DerSyntaxError, CertificateSyntaxError):
+        return None
+    return None if names.unusable else name
 
 
 def read_validity(der: bytes) -> tuple[datetime, datetime] | None:
