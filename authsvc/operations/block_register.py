@@ -37,21 +37,20 @@ class BlockWish:
 
 
 class BlockRegister:
-    """Adds, removes and lists blocks. Everything here blocks on the store.
+    """Adds, removes and lists blocks. Everything here waits for the store.
+
+    A change counts for whatever is decided from then on, in every process; what a process has cached counts no more
+    when it has looked at the generation, or when it is flushed.
 
     Args:
         engine: of the primary's database; only lists where it was opened for reading.
         now: the wall clock (UTC).
-        on_change: called after each change, so that this process sees it at once.
 
     """
 
-    def __init__(
-        self, engine: Engine, *, now: Callable[[], datetime], on_change: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, engine: Engine, *, now: Callable[[], datetime]) -> None:
         self._engine = engine
         self._now = now
-        self._on_change = on_change
 
     def list(self) -> tuple[Block, ...]:
         """Return every block, ended ones too.
@@ -77,9 +76,7 @@ class BlockRegister:
         reason = read_line(wish.reason, what="a reason", longest=LONGEST_REASON)
         ends = None if wish.until is None else read_until(wish.until, now=now)
         with open_change(self._engine, actor=actor, now=now) as change:
-            block = add_block(change, wish.blocked, owner=owner, reason=reason, ends=ends)
-        self._on_change()
-        return block
+            return add_block(change, wish.blocked, owner=owner, reason=reason, ends=ends)
 
     def remove(self, number: int, *, actor: str) -> None:
         """Remove a block; it refuses nobody when this returns.
@@ -91,7 +88,6 @@ class BlockRegister:
         """
         with open_change(self._engine, actor=actor, now=self._now()) as change:
             remove_block(change, number)
-        self._on_change()
 
 
 def read_until(text: str, *, now: datetime) -> datetime:

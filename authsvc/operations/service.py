@@ -213,7 +213,7 @@ class Service:
         )
         self._databases = SqlDatabases(engines[0])
         self._blocks = SqlBlocks(engines[0])
-        self.block_register = BlockRegister(engines[0], now=now, on_change=self._wake.set)
+        self.block_register = BlockRegister(engines[0], now=now)
         self._generations = tuple(map(GenerationReader, engines))
         self.verifier = self._verifier_of(assistance)
         asking = self._verifier_of(self._without_memory)

@@ -55,6 +55,7 @@ __all__ = [
     "read_identity",
     "read_line",
     "read_serial",
+    "read_typed",
     "read_whole_name",
     "read_written",
     "write_blocked",
@@ -107,6 +108,34 @@ class WrittenBlock:
 
 
 # --- what is typed
+
+
+def read_typed(kind: BlockKind, value: str, *, serial: str | None = None) -> Blocked:
+    """Read what a block of a kind shall refuse.
+
+    Args:
+        kind: how `value` is read.
+        value: a digest, the issuer's or the subject's whole name, or an identity's name.
+        serial: beside an issuer only.
+
+    Raises:
+        BlockSyntaxError: a text cannot be read, or the serial number is missing or one too many.
+
+    """
+    if (serial is None) is (kind is BlockKind.ISSUER_SERIAL):
+        raise BlockSyntaxError(f"expected a serial number for `issuer_serial` alone, found `{kind}`")
+    match kind:
+        case BlockKind.CERTIFICATE:
+            return BlockedCertificate(sha256=read_digest(value))
+        case BlockKind.PUBLIC_KEY:
+            return BlockedKey(sha256=read_digest(value))
+        case BlockKind.ISSUER_SERIAL:
+            return BlockedSerial(issuer=read_whole_name(value), serial=read_serial(serial or ""))
+        case BlockKind.SUBJECT:
+            return BlockedSubject(subject=read_whole_name(value))
+        case BlockKind.IDENTITY:
+            return BlockedIdentity(name=read_identity(value))
+    assert_never(kind)
 
 
 def looks_like_digest(text: str) -> bool:
@@ -352,20 +381,13 @@ def read_written(written: WrittenBlock) -> Blocked:
         BlockSyntaxError: it never wrote that.
 
     """
-    if (written.serial is None) is (written.kind is BlockKind.ISSUER_SERIAL):
-        raise BlockSyntaxError(f"expected a serial number for `issuer_serial` alone, found `{written.kind}`")
     match written.kind:
-        case BlockKind.CERTIFICATE:
-            return BlockedCertificate(sha256=read_digest(written.value))
-        case BlockKind.PUBLIC_KEY:
-            return BlockedKey(sha256=read_digest(written.value))
-        case BlockKind.ISSUER_SERIAL:
-            return BlockedSerial(issuer=_read_ldap(written.value), serial=read_serial(written.serial or ""))
-        case BlockKind.SUBJECT:
-            return BlockedSubject(subject=_read_ldap(written.value))
-        case BlockKind.IDENTITY:
-            return BlockedIdentity(name=read_identity(written.value))
-    assert_never(written.kind)
+        case BlockKind.ISSUER_SERIAL if written.serial is not None:
+            return BlockedSerial(issuer=_read_ldap(written.value), serial=read_serial(written.serial))
+        case BlockKind.SUBJECT if written.serial is None:
+            return BlockedSubject(subject=_read_ldap(written.value))  # a certificate may have its root first
+        case kind:
+            return read_typed(kind, written.value, serial=written.serial)
 
 
 def _read_ldap(text: str) -> DistinguishedName:
