@@ -296,15 +296,13 @@ def read_block_certificate(octets: bytes) -> bytes:
         BlockSyntaxError: none, or several: nobody knows which is meant.
 
     """
-    match read_certificate_file(octets):
-        case PresentedCertificate(der=der, chain=()):
-            return der
-        case PresentedCertificate(chain=chain):
-            raise BlockSyntaxError(f"expected one certificate, found {1 + len(chain)}")
-        case UnreadableCertificate(problem=problem):
-            raise BlockSyntaxError(problem)
-        case _ as other:
-            raise AssertionError(other)
+    presentation = read_certificate_file(octets)
+    if isinstance(presentation, UnreadableCertificate):
+        raise BlockSyntaxError(presentation.problem)
+    assert isinstance(presentation, PresentedCertificate)  # a file is nothing else
+    if presentation.chain:
+        raise BlockSyntaxError(f"expected one certificate, found {1 + len(presentation.chain)}")
+    return presentation.der
 
 
 def blocked_by_certificate(kind: BlockKind, der: bytes) -> Blocked:
@@ -353,7 +351,11 @@ def write_blocked(blocked: Blocked) -> WrittenBlock:
 
     """
     written = _write(blocked)
-    if read_written(written) != blocked:
+    try:
+        kept = read_written(written) == blocked
+    except BlockSyntaxError:
+        kept = False
+    if not kept:
         raise BlockSyntaxError(
             f"the name `{shorten(written.value)}` cannot be kept as text: block the key or the certificate instead"
         )
