@@ -22,9 +22,10 @@ from authsvc.trust.blocks import BlockedIdentity, BlockKind, BlockList
 from authsvc.trust.certificate import read_certificate
 from authsvc.trust.crl import read_crl
 from authsvc.trust.revocation import RevocationSnapshot
-from directory_assistance.dn import read_name
+from directory_assistance.backends.memory import MemoryDirectory
+from directory_assistance.dn import read_ldap_dn, read_name, render_name
 from directory_assistance.entry import GroupType
-from tests.authsvc.test_pipeline import group, stale
+from tests.authsvc.test_pipeline import group, secondary, stale
 from tests.support.blocks import blocks_of, of
 from tests.support.decision import (
     CRL_END,
@@ -77,6 +78,26 @@ def test_a_blocked_identity_is_entry_disabled() -> None:
     assert verdict.identity is None
     other = BlockedIdentity(name=read_name("Dave Lawson/East/Renovations"))
     assert isinstance(replace(Case(), blocks=blocks_of(other)).decide(), Allowed)
+
+
+@pytest.mark.parametrize(
+    "name", ["Dave Lawson/Acme", "uid=dave,o=acme"], ids=["mapped name", "entry's own name"]
+)
+def test_an_identity_with_a_mapped_name_is_blocked_by_either_name(name: str) -> None:
+    dn = read_ldap_dn("uid=dave,o=acme")
+    entry = replace(person("uid=dave/o=acme", holds=DAVE), dn=dn, mapped_names=("CN=Dave Lawson,O=Acme",))
+    case = replace(
+        Case(),
+        primary=primary_of(),
+        domains=(secondary(MemoryDirectory("Acme", (entry,), ())),),
+        target=IdentityTarget(),
+    )
+    verdict = case.decide()
+    assert isinstance(verdict, Allowed)
+    assert verdict.identity is not None
+    assert ("Dave Lawson/Acme", dn) == (render_name(verdict.identity.name), verdict.identity.own_name)
+    blocked = blocks_of(BlockedIdentity(name=read_name(name)))
+    assert Reason.ENTRY_DISABLED is replace(case, blocks=blocked).decide().reason
 
 
 def test_a_blocked_identity_is_refused_where_only_the_identity_is_asked_for() -> None:

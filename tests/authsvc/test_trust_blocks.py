@@ -18,7 +18,7 @@ from authsvc.trust.blocks import (
 )
 from directory_assistance.dn import read_ldap_dn, read_name
 from tests.support.blocks import block, blocks_of, of
-from tests.support.pki import NOW, Authority
+from tests.support.pki import NOW, Authority, Issued
 from tests.support.trust import facts_of
 
 ROOT = Authority.root(now=NOW)
@@ -27,7 +27,7 @@ DAVE = ISSUING.issue("CN=Dave Lawson,OU=East,O=Renovations", serial=4661)
 EVE = ISSUING.issue("CN=Eve Everybody,OU=East,O=Renovations", serial=4662)
 PATH = tuple(map(facts_of, (DAVE, ISSUING, ROOT)))
 KINDS_OF_CERTIFICATES = [kind for kind in BlockKind if kind is not BlockKind.IDENTITY]
-WHERE = {"leaf": DAVE, "authority": ISSUING, "anchor": ROOT}
+WHERE: dict[str, Issued | Authority] = {"leaf": DAVE, "authority": ISSUING, "anchor": ROOT}
 
 
 @pytest.mark.parametrize("where", WHERE)
