@@ -25,7 +25,7 @@ ROOT = Authority.root(now=NOW)
 ISSUING = ROOT.issue_authority("CN=Renovations Issuing CA,O=Renovations", serial=4660)
 DAVE = ISSUING.issue("CN=Dave Lawson,OU=East,O=Renovations", serial=4661)
 EVE = ISSUING.issue("CN=Eve Everybody,OU=East,O=Renovations", serial=4662)
-PATH = tuple(map(facts_of, (DAVE, ISSUING, ROOT)))
+PATH = (facts_of(DAVE), facts_of(ISSUING), facts_of(ROOT))
 KINDS_OF_CERTIFICATES = [kind for kind in BlockKind if kind is not BlockKind.IDENTITY]
 WHERE: dict[str, Issued | Authority] = {"leaf": DAVE, "authority": ISSUING, "anchor": ROOT}
 
