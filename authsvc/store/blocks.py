@@ -21,7 +21,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select
 
-from authsvc.store.errors import ChangeRefused, NotStored, StoreMalformed
+from authsvc.store.errors import ChangeRefused, NotStored, StoreMalformed, StoreUnavailable
 from authsvc.store.schema import (
     Change,
     GenerationReader,
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 MOST_BLOCKS: Final = 10_000
-"""Blocks that a store keeps, ended ones too. Every process reads them all, a quarter of a second for so many; a
+"""Blocks that a store keeps, ended ones too. Every process reads them all when one changes, so many in half a second; a
 withdrawal of that size is a revocation list's, or one block of the issuer's key."""
 
 _LOOK_UP_SECONDS: Final = 3.0
@@ -217,6 +217,10 @@ class _Known:
     last_change: tuple[int, str] | None
     blocks: BlockList
 
+    def is_of(self, generation: int) -> bool:
+        """Whether nothing can have changed since. Of a store that has lost its generation nobody knows."""
+        return generation != 0 and self.generation == generation
+
 
 class SqlBlocks:
     """The blocks as the pipeline reads them (`authsvc.decision.ports.Blocks`): one question for each decision.
@@ -233,7 +237,7 @@ class SqlBlocks:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._generation = GenerationReader(engine)
-        self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._known: _Known | None = None
 
     def current(self) -> BlockList:
@@ -246,24 +250,32 @@ class SqlBlocks:
         # The generation is read first: should a change come between it and the rows, newer rows are kept under an older
         # number, and looked at again next time.
         generation = self._generation.read()
-        with self._lock:
-            known = self._known
-        # Generation 0 is that of a store that has lost it: nobody can see a change, so nothing is kept.
-        if known is not None and known.generation == generation and generation:
+        known = self._known
+        if known is not None and known.is_of(generation):
             return known.blocks
+        # One thread reads, the others wait for what it finds: many at once would each take as long as all.
+        if not self._reading.acquire(timeout=_LOOK_UP_SECONDS):
+            raise StoreUnavailable("the store did not answer: another thread still reads the blocks")
+        try:
+            known = self._known
+            if known is None or not known.is_of(generation):
+                known = self._known = self._read(known, generation)
+            return known.blocks
+        finally:
+            self._reading.release()
+
+    def _read(self, known: _Known | None, generation: int) -> _Known:
+        """Read the blocks, unless the log says that none has changed since they were read."""
         with (
             answered_until(time.monotonic() + _LOOK_UP_SECONDS),
             open_reading(self._engine) as connection,
         ):
             last_change = _last_change(connection)
-            if known is not None and known.last_change == last_change and generation:
-                fresh = replace(known, generation=generation)
-            else:
-                read = BlockList.of(list_blocks(connection))
-                fresh = _Known(generation=generation, last_change=last_change, blocks=read)
-        with self._lock:
-            self._known = fresh
-        return fresh.blocks
+            # Where the generation is lost, somebody has written by hand, perhaps past the log too.
+            if known is not None and generation and known.last_change == last_change:
+                return replace(known, generation=generation)
+            listed = BlockList.of(list_blocks(connection))
+            return _Known(generation=generation, last_change=last_change, blocks=listed)
 
     def close(self) -> None:
         """Give up the connection that is kept open; a later question opens a new one."""

@@ -1,6 +1,8 @@
 """Emergency blocks in SQL: what is written is read, logged and seen by everybody; what cannot be read is a fault."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -199,6 +201,40 @@ def test_a_question_costs_one_statement_while_nothing_changes(engine: Engine, kn
     known.current()
     assert 1 == len(statements)
     assert "generation" in statements[0]
+
+
+def test_t72_of_many_threads_that_ask_after_a_change_one_reads_the_rows(
+    engine: Engine, known: SqlBlocks
+) -> None:
+    known.current()
+    block = add(engine)
+    read: list[str] = []
+
+    def note(*arguments: object) -> None:
+        statement = str(arguments[2])
+        if "FROM blocks" in statement:
+            read.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    barrier = threading.Barrier(8)
+
+    def ask(_number: int) -> tuple[Block, ...]:
+        barrier.wait()
+        return known.current().blocks
+
+    with ThreadPoolExecutor(max_workers=8) as workers:
+        assert {(block,)} == set(workers.map(ask, range(8)))
+    assert 1 == len(read)
+
+
+def test_a_thread_does_not_wait_for_another_for_ever(
+    known: SqlBlocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks_module, "_LOOK_UP_SECONDS", 0.05)
+    with known._reading, pytest.raises(StoreUnavailable, match="another thread"):
+        known.current()
+    monkeypatch.undo()
+    assert () == known.current().blocks
 
 
 def test_a_store_that_has_lost_its_generation_is_read_each_time(engine: Engine, known: SqlBlocks) -> None:
