@@ -26,10 +26,12 @@ from authsvc.cli.output import (
     visible,
 )
 from authsvc.config import read_settings
+from authsvc.decision.ports import StoreFault
 from authsvc.operations.block_register import BlockRegister, BlockWish
 from authsvc.store.builtin import DIRECTORY
 from authsvc.store.databases import find_database
 from authsvc.store.migrate import require_schema
+from authsvc.store.people import find_person
 from authsvc.store.schema import open_reading
 from authsvc.trust.block_reading import (
     BlockSyntaxError,
@@ -152,10 +154,10 @@ def add_block(  # noqa: PLR0913 - the options of the contract
         wish = BlockWish(blocked=blocked, reason=reason, owner=owner or local_actor(), until=until)
         with store_of(primary) as engine:
             block = BlockRegister(engine, now=lambda: now).add(wish, actor=local_actor())
-            warning = _warn_of_manager(engine, blocked)
+            warnings = _warnings(engine, blocked)
     except BlockSyntaxError as error:
         raise fail(str(error)) from None
-    if warning:
+    for warning in warnings:
         errors.print(Text.assemble(("warning: ", "yellow"), visible(warning)))
     if as_json:
         print_json(write_block(block, now=now).model_dump(mode="json"))
@@ -239,24 +241,37 @@ def _blocked_by_file(kind: BlockKind, text: str, *, other: str) -> Blocked:
     return blocked_by_certificate(kind, read_block_certificate(octets))
 
 
-def _warn_of_manager(engine: Engine, blocked: Blocked) -> str:
-    """Return a warning where nobody but the bootstrap token is left to administer; empty where somebody is."""
+def _warnings(engine: Engine, blocked: Blocked) -> list[str]:
+    """Return what to warn of; the block is in force by now, so that what fails here must not look as if it were not."""
+    try:
+        return list(_warn(engine, blocked))
+    except StoreFault as fault:
+        return [f"the block is in force; whom it hits cannot be told: {fault}"]
+
+
+def _warn(engine: Engine, blocked: Blocked) -> Iterator[str]:
+    """Yield what an operator should know of a block of an identity: that it may hit nobody, and whom it hits hardest."""
     if not isinstance(blocked, BlockedIdentity):
-        return ""
+        return
     with open_reading(engine) as connection:
         stored = find_database(connection, DIRECTORY)
+        known = find_person(connection, blocked.name) is not None
+    if not known:
+        yield (
+            "nobody in the primary directory has this as the first name: it hits only an identity of another directory"
+            " that has exactly this name for ACLs, and aliases are nobody's (`authsvc explain` tells the name)"
+        )
     entries = () if stored is None else stored.database.entries
     managers = [
         entry.target
         for entry in entries
         if entry.level is Level.MANAGER and not isinstance(entry.target, DefaultTarget)
     ]
-    if managers != [NameTarget(name=blocked.name)]:
-        return ""
-    return (
-        f"this is the only Manager entry of the database `{DIRECTORY}`: `authsvc blocks` still removes the block,"
-        " and `authsvc init --token` makes a token for the API"
-    )
+    if managers == [NameTarget(name=blocked.name)]:
+        yield (
+            f"this is the only Manager entry of the database `{DIRECTORY}`: `authsvc blocks` still removes the block,"
+            " and `authsvc init --token` makes a token for the API"
+        )
 
 
 def _print_block(block: Block, now: datetime) -> None:

@@ -2,16 +2,18 @@
 
     1 present     what was presented                    -> a presented certificate, or none
     2 verify      certification path, our profile       -> a verified certificate
-    3 revocation  of every certificate of the path      -> evidence
+    3 revocation  emergency blocks, then the lists, of
+                  every certificate of the path         -> evidence
     4 name        the names the certificate asserts     -> candidates        } in
     5 search      directory after directory             -> one bound entry   } directory_assistance.search
-    6 identify    name for ACLs, groups                 -> an identity
+    6 identify    blocks of the name; ACL name, groups  -> an identity
     7 decide      database ACL and requirement          -> effective access
     8 answer                                            -> a verdict
 
 Invariants:
 
 * One clock reading and one snapshot per request; nothing here reads a clock, a file or a setting.
+* Emergency blocks are asked for once, when there is a path, and count for both of their steps.
 * A fault is never an answer: it becomes `Undecided`, here and nowhere else, and carries no identity.
 * Every way out is a `return` of a verdict; `Allowed` is built in three places, each with its subject.
 """

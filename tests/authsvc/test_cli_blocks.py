@@ -232,6 +232,29 @@ def test_a_block_of_the_only_manager_is_obeyed_with_a_warning(
     assert 1 == json.loads(result.stdout)["id"]
 
 
+@pytest.mark.parametrize(
+    "name", ["Dave", "Dave Lawson", "Norma Nobody/Renovations", "dave@renovations.example"]
+)
+def test_a_name_that_is_nobodys_first_in_the_primary_is_blocked_with_a_warning(
+    place: Place, name: str
+) -> None:
+    result = add(place, "--identity", name)
+    assert 0 == result.exit_code
+    assert "nobody in the primary directory" in result.stderr
+    assert "allowed_identity" == explained(place)
+    assert "" == add(place, "--identity", "cn=DAVE lawson,o=renovations").stderr
+    assert "entry_disabled" == explained(place)
+
+
+def test_a_block_that_was_added_is_not_called_a_failure_by_what_is_looked_at_afterwards(place: Place) -> None:
+    with closing(connect(place.folder / "directory.db")) as connection, connection:
+        connection.execute("UPDATE acl_entries SET level = 'Emperor'")
+    result = add(place, "--identity", "Dave Lawson/Renovations")
+    assert 0 == result.exit_code
+    assert "warning: the block is in force; whom it hits cannot be told" in result.stderr
+    assert 1 == len(listed(place))
+
+
 def test_t73_what_somebody_typed_is_shown_without_being_obeyed(place: Place) -> None:
     result = blocks(place, "add", "--identity", "[bold]D\u202eave", "--reason", "[red]\u202ex")
     assert 0 == result.exit_code
