@@ -250,7 +250,7 @@ def _warnings(engine: Engine, blocked: Blocked) -> list[str]:
 
 
 def _warn(engine: Engine, blocked: Blocked) -> Iterator[str]:
-    """Yield what an operator should know of a block of an identity: that it may hit nobody, and whom it hits hardest."""
+    """Yield what to know of a block of an identity: that it may hit nobody, and whom it hits hardest."""
     if not isinstance(blocked, BlockedIdentity):
         return
     with open_reading(engine) as connection:
