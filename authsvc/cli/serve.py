@@ -12,9 +12,9 @@ from authsvc.cli.application import app, configuration_path
 from authsvc.cli.output import ConfigOption, JsonOption, fail, guarded, print_json
 from authsvc.config import read_settings
 from authsvc.operations.audit import AuditFault
-from authsvc.web.server import ListenerError
 from authsvc.web.serving import SecretUnreadable
 from authsvc.web.serving import serve as serve_settings
+from authsvc.web.sockets import ListenerError
 
 __all__ = ["serve"]
 

@@ -32,7 +32,8 @@ from authsvc.web.app import create_app
 from authsvc.web.auth import AuthEndpoint, AuthSettings, FrontEnd, TargetReader
 from authsvc.web.connection import Application, Receive, Scope, Send, connection_of, is_oversized
 from authsvc.web.responses import IdentityHeaders, Responses
-from authsvc.web.server import Listener, ListenerError, Listeners, run_event_loop, serve_listeners
+from authsvc.web.server import Listener, Listeners, run_event_loop, serve_listeners
+from authsvc.web.sockets import ListenerError
 from authsvc.web.tls_contexts import ClientCertificates, SwitchableContext, TlsMaterialError, TlsSettings
 from directory_assistance.errors import ConfigurationError
 

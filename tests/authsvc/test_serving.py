@@ -26,8 +26,8 @@ from authsvc.operations.trust_files import TrustFiles
 from authsvc.trust.anchors import TrustMaterialError
 from authsvc.web import serving
 from authsvc.web.http_protocol import LARGEST_HEAD_BYTES
-from authsvc.web.server import ListenerError
 from authsvc.web.serving import SecretUnreadable, serve
+from authsvc.web.sockets import ListenerError
 from tests.support.pki import SERVER_AUTH, Authority, Issued, host
 from tests.support.presented import byte_sequence, escaped_pem
 from tests.support.service import BEGIN, END, NOW, Place, acl, lay_place, world
