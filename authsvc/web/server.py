@@ -28,6 +28,7 @@ from authsvc.web.connection import Application
 from authsvc.web.http_protocol import ListenerConfig, ListenerProtocol
 from authsvc.web.sockets import BACKLOG, BoundSockets, ListenerError, is_unix
 from authsvc.web.tls_contexts import SwitchableContext, TlsMaterialError, TlsSettings
+from authsvc.web.worker_link import Command, SupervisorLink
 
 __all__ = ["Listener", "Listeners", "run_event_loop", "serve_listeners"]
 
@@ -147,14 +148,20 @@ class Listeners:
 
     def stop(self) -> None:
         """Accept no more, let running requests end; called again, cut them."""
-        for server in self._servers:
-            server.force_exit = server.should_exit
-            server.should_exit = True
+        if any(server.should_exit for server in self._servers):
+            self.cut()
+        else:
+            self.drain()
 
     def drain(self) -> None:
-        """Accept no more, let running requests end; called again, nothing."""
+        """Accept no more, let running requests end; called again, do nothing."""
         for server in self._servers:
             server.should_exit = True
+
+    def cut(self) -> None:
+        """Accept no more, and let nothing end."""
+        for server in self._servers:
+            server.should_exit = server.force_exit = True
 
     def close(self) -> None:
         """Close what `open` opened, and remove the socket files that are still ours."""
@@ -177,13 +184,16 @@ async def serve_listeners(
     *,
     on_ready: Callable[[], None],
     on_reload: Callable[[], None],
+    link: SupervisorLink | None = None,
 ) -> None:
-    """Serve opened listeners until TERM or INT, with signals handled.
+    """Serve opened listeners until TERM or INT, with signals handled; a worker, until its supervisor says so.
 
     Args:
         listeners: opened.
         on_ready: called once, when every listener accepts connections.
         on_reload: called in the event loop for each HUP; a bad reload is its business.
+        link: of a worker. It obeys the supervisor alone, but drains at TERM too: as often as it likes, because
+            service managers tell every process that there is.
 
     Raises:
         ListenerError: a socket could not be served.
@@ -191,7 +201,21 @@ async def serve_listeners(
     """
     handled: list[signal.Signals] = []
     loop = asyncio.get_running_loop()
-    if threading.current_thread() is threading.main_thread():  # no other thread can handle signals
+    if link is not None:
+        actions = {
+            Command.RELOAD: on_reload,
+            Command.DRAIN: listeners.drain,
+            Command.CUT: listeners.cut,
+        }
+
+        def act(command: Command) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended: there is nothing to end any more
+                loop.call_soon_threadsafe(actions[command])
+
+        loop.add_signal_handler(signal.SIGTERM, listeners.drain)
+        handled.append(signal.SIGTERM)
+        link.obey(act)
+    elif threading.current_thread() is threading.main_thread():  # no other thread can handle signals
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, listeners.stop)
             handled.append(number)
