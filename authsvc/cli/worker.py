@@ -17,6 +17,7 @@ from authsvc.config import read_settings
 from authsvc.operations.audit import AuditFault
 from authsvc.operations.shared_figures import SharedFigures
 from authsvc.web.serving import START_ERRORS, SecretUnreadable, WorkerPlace, serve_as_worker
+from authsvc.web.sharing import ConnectionCounts
 from authsvc.web.sockets import ListenerError
 from authsvc.web.worker_link import SupervisorLink, WorkerArguments
 
@@ -44,12 +45,14 @@ def main(text: str) -> int:
 def _serve(arguments: WorkerArguments, link: SupervisorLink) -> None:
     configure_logging(worker=arguments.number)
     place = WorkerPlace(
+        number=arguments.number,
         places=arguments.places,
         sockets={
             name: [socket.socket(fileno=each) for each in found] for name, found in arguments.sockets.items()
         },
         link=link,
         figures=SharedFigures(arguments.figures, arguments.number),
+        connections=ConnectionCounts(arguments.connections),
     )
     try:
         serve_as_worker(read_settings(Path(arguments.configuration)), place)

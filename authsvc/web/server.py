@@ -26,6 +26,7 @@ import uvloop
 
 from authsvc.web.connection import Application
 from authsvc.web.http_protocol import ListenerConfig, ListenerProtocol
+from authsvc.web.sharing import SharingServer
 from authsvc.web.sockets import BACKLOG, BoundSockets, ListenerError, is_unix
 from authsvc.web.tls_contexts import SwitchableContext, TlsMaterialError, TlsSettings
 from authsvc.web.worker_link import Command, SupervisorLink
@@ -66,13 +67,22 @@ class Listeners:
     Args:
         listeners: where to listen; names are unique.
         app: answers everything.
+        is_fair: of a worker: whether it may have one more connection at once, when it has so many; None where nobody
+            else listens to the same sockets.
 
     """
 
-    def __init__(self, listeners: Sequence[Listener], app: Application) -> None:
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        app: Application,
+        *,
+        is_fair: Callable[[int], bool] | None = None,
+    ) -> None:
         assert len({listener.name for listener in listeners}) == len(listeners)
         self._listeners = tuple(listeners)
         self._app = app
+        self._is_fair = is_fair
         self._bound = BoundSockets()
         self._contexts: dict[str, SwitchableContext] = {}
         self._servers: list[_Server] = []
@@ -176,7 +186,15 @@ class Listeners:
             keep_alive_seconds=_KEEP_ALIVE_SECONDS,
             drain_seconds=_DRAIN_SECONDS,
         )
-        return _Server(config, self._contexts.get(listener.name))
+        return _Server(
+            config,
+            self._contexts.get(listener.name),
+            is_fair=None if self._is_fair is None else self._may_accept,
+        )
+
+    def _may_accept(self) -> bool:
+        assert self._is_fair is not None
+        return self._is_fair(sum(len(server.server_state.connections) for server in self._servers))
 
 
 async def serve_listeners(
@@ -237,8 +255,11 @@ def run_event_loop(main: Coroutine[None, None, _Result]) -> _Result:
 class _Server(uvicorn.Server):
     """uvicorn's server of one listener, with signals left to the process and sockets opened before."""
 
-    def __init__(self, config: ListenerConfig, tls: SwitchableContext | None) -> None:
+    def __init__(
+        self, config: ListenerConfig, tls: SwitchableContext | None, *, is_fair: Callable[[], bool] | None
+    ) -> None:
         super().__init__(config)
+        self._is_fair = is_fair
         self._listener_config = config
         self._tls = tls
         self.accepting = asyncio.Event()
@@ -256,6 +277,12 @@ class _Server(uvicorn.Server):
         seconds = None if tls is None else _HANDSHAKE_SECONDS
         self.servers = []
         for bound in sockets:
+            if self._is_fair is not None:
+                sharing = SharingServer(
+                    bound, self._make_protocol, tls=tls, handshake_seconds=seconds, is_fair=self._is_fair
+                )
+                self.servers.append(sharing)  # type: ignore[arg-type]  # uvicorn only closes it
+                continue
             create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
             self.servers.append(
                 await create(

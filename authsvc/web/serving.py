@@ -39,6 +39,7 @@ from authsvc.web.auth import AuthEndpoint, AuthSettings, FrontEnd, TargetReader
 from authsvc.web.connection import Application, Receive, Scope, Send, connection_of, is_oversized
 from authsvc.web.responses import IdentityHeaders, Responses
 from authsvc.web.server import Listener, Listeners, run_event_loop, serve_listeners
+from authsvc.web.sharing import ConnectionCounts
 from authsvc.web.sockets import ListenerError
 from authsvc.web.tls_contexts import ClientCertificates, SwitchableContext, TlsMaterialError, TlsSettings
 from authsvc.web.worker_link import SupervisorLink
@@ -137,10 +138,12 @@ class _InForce:
 class _Serving:
     """The configuration in force, and how another takes its place. Lives on the event loop."""
 
-    def __init__(self, first: _InForce, figures: SharedFigures | None = None) -> None:
+    def __init__(self, first: _InForce, place: "WorkerPlace | None" = None) -> None:
         self.in_force = first
-        self._figures = figures
-        self.listeners = Listeners(_listeners(first.service, self), self)
+        self._figures = None if place is None else place.figures
+        self.listeners = Listeners(
+            _listeners(first.service, self), self, is_fair=None if place is None else place.is_fair
+        )
         self._reload_wanted = False
         self._reloading: asyncio.Task[None] | None = None
 
@@ -226,12 +229,22 @@ class _Serving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPlace:
-    """What a worker serves: sockets that its supervisor has bound, `places` being what for; and its ties to others."""
+    """What a worker serves: sockets that its supervisor has bound, `places` being what for; and its ties to others.
 
+    `number`: its own, in `figures` and `connections`.
+    """
+
+    number: int
     places: str
     sockets: Mapping[str, Sequence[socket.socket]]
     link: SupervisorLink
     figures: SharedFigures
+    connections: ConnectionCounts
+
+    def is_fair(self, connections: int) -> bool:
+        """Tell the others how many connections this worker has; return whether it may have one more at once."""
+        self.connections.put(self.number, connections)
+        return self.connections.is_fair(connections)
 
 
 def serve(settings: Settings, *, on_ready: Callable[[Mapping[str, tuple[str, ...]]], None]) -> None:
@@ -277,6 +290,7 @@ def serve_as_worker(settings: Settings, place: WorkerPlace) -> None:
     def ready() -> None:
         serving.start()
         serving.publish()
+        place.connections.put(place.number, 0)
         place.link.tell_ready(serving.in_force.service.version)
 
     async def main() -> None:
@@ -311,7 +325,7 @@ def _open(settings: Settings, place: WorkerPlace | None = None) -> _Serving:
     figures = None if place is None else place.figures
     service = Service.open(settings, serving=True)
     try:
-        serving = _Serving(_InForce(service, figures), figures)
+        serving = _Serving(_InForce(service, figures), place)
         serving.listeners.open(None if place is None else place.sockets)
     except BaseException:
         service.close()

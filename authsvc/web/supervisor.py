@@ -32,6 +32,7 @@ from authsvc.operations.service import API_NAME, migrate_stores
 from authsvc.operations.shared_figures import make_slot_file
 from authsvc.settings import Settings
 from authsvc.web.serving import log_warnings, name_places
+from authsvc.web.sharing import ConnectionCounts, make_counts_file
 from authsvc.web.sockets import BoundSockets, bind_all
 from authsvc.web.worker_link import Command, WorkerArguments
 
@@ -102,15 +103,25 @@ def supervise(
             **{each.name: str(each.listen) for each in settings.front_ends},
         }
     )
-    slots = [make_slot_file() for _ in range(workers)]
+    shared = _Shared(
+        figures=tuple(make_slot_file() for _ in range(workers)), connections=make_counts_file(workers)
+    )
     try:
         log_warnings(settings)
-        asyncio.run(_Supervisor(settings, command, bound, slots).run(on_ready))
+        asyncio.run(_Supervisor(settings, command, bound, shared).run(on_ready))
     finally:
         bound.close()
-        for slot in slots:
-            os.close(slot)
+        for file in (*shared.figures, shared.connections):
+            os.close(file)
     _LOG.info("ended")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shared:
+    """The memory that workers share, as file descriptors: `shared_figures.py`, `sharing.py`."""
+
+    figures: tuple[int, ...]
+    connections: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,14 +149,15 @@ class _Supervisor:
     """The workers, by their numbers, from the first start to the last end. Lives on one event loop."""
 
     def __init__(
-        self, settings: Settings, command: Sequence[str], bound: BoundSockets, slots: Sequence[int]
+        self, settings: Settings, command: Sequence[str], bound: BoundSockets, shared: _Shared
     ) -> None:
         self._settings = settings
         self._command = tuple(command)
         self._bound = bound
-        self._slots = tuple(slots)
+        self._shared = shared
+        self._connections = ConnectionCounts(shared.connections)
         self._workers: dict[int, _Worker] = {}
-        self._ready = [False] * len(self._slots)  # whether one of this number ever was
+        self._ready = [False] * len(shared.figures)  # whether one of this number ever was
         self._version = ""
         self._stop_wanted = asyncio.Event()
         self._changed = asyncio.Event()
@@ -165,7 +177,7 @@ class _Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         keepers: list[asyncio.Task[None]] = []
         try:
-            for numbers in (range(1), range(1, len(self._slots))):  # 1, 2
+            for numbers in (range(1), range(1, len(self._ready))):  # 1, 2
                 keepers += [asyncio.create_task(self._keep(number)) for number in numbers]
                 while not all(self._ready[number] for number in numbers) and not self._stop_wanted.is_set():
                     await self._wait(keepers, self._changed)
@@ -243,7 +255,8 @@ class _Supervisor:
             places=name_places(self._settings),
             sockets=self._bound.descriptors,
             link=theirs.fileno(),
-            figures=self._slots,
+            figures=self._shared.figures,
+            connections=self._shared.connections,
         )
         with theirs:
             try:
@@ -281,6 +294,7 @@ class _Supervisor:
             pass  # it ended with something of ours unread: the end all the same
         finally:
             del self._workers[number]
+            self._connections.put(number, None)
             worker.writer.close()
         return await _reap(worker.process)
 

@@ -37,7 +37,8 @@ class WorkerArguments:
 
     `configuration`: path of `authsvc.yaml`. `number`: which worker this is, from 0. `again`: whether one of this
     number was there before. `places`: what the sockets were bound for (`serving.name_places`). `sockets`: file
-    descriptors by the name of their listener. `link`: of the socket pair. `figures`: the slot of each worker.
+    descriptors by the name of their listener. `link`: of the socket pair. `figures`: the slot of each worker
+    (`shared_figures.py`). `connections`: the counts of all (`sharing.py`).
     """
 
     configuration: str
@@ -47,6 +48,7 @@ class WorkerArguments:
     sockets: Mapping[str, tuple[int, ...]]
     link: int
     figures: tuple[int, ...]
+    connections: int
 
     def to_text(self) -> str:
         """Return the command line argument."""
@@ -62,7 +64,12 @@ class WorkerArguments:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Every file that the worker must inherit."""
-        return (*(each for found in self.sockets.values() for each in found), self.link, *self.figures)
+        return (
+            *(each for found in self.sockets.values() for each in found),
+            self.link,
+            *self.figures,
+            self.connections,
+        )
 
 
 class SupervisorLink:
