@@ -109,9 +109,7 @@ class SharingServer:
             self._waiting.cancel()
 
     async def wait_closed(self) -> None:
-        """Wait for handshakes under way."""
-        if self._beginning:
-            await asyncio.wait(self._beginning)
+        """Wait for nothing: handshakes under way are no requests, and end with the event loop."""
 
     def _look(self) -> None:
         if self._is_fair():

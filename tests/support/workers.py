@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,12 @@ __all__ = ["LONGEST_WAIT", "READ_SALES", "Connection", "Supervised", "is_alive",
 LONGEST_WAIT = 30.0
 """Seconds until a test that hangs fails; a start takes two on an idle machine."""
 
+_PROGRAM = (
+    "from authsvc.web import supervisor; vars(supervisor).update({}); "
+    "from authsvc.cli.main import main; main()"
+)
+"""`authsvc`, with some constants changed."""
+
 READ_SALES = "/auth?database=sales.nsf&level=reader"
 
 
@@ -29,18 +36,28 @@ class Supervised:
     Args:
         place: its configuration.
         workers: how many; `--workers`.
+        limits: constants of the supervisor's module that are something else in this test.
 
     """
 
-    def __init__(self, place: Place, workers: int = 2) -> None:
+    def __init__(self, place: Place, workers: int = 2, **limits: float) -> None:
         self.place = place
         self.log: list[dict[str, object]] = []
         self.said = ""
         self.addresses: Mapping[str, list[str]] = {}
         self._news = threading.Condition()
+        self._connections: list[Connection] = []
+        command = [
+            sys.executable,
+            "-c",
+            _PROGRAM.format(limits),
+            "--config",
+            str(place.file),
+            "serve",
+            "--json",
+        ]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "authsvc", "--config", place.file]
-            + ["serve", "--workers", str(workers), "--json"],  # noqa: RUF005 - one line would be too long
+            [*command, "--workers", str(workers)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -97,11 +114,18 @@ class Supervised:
         status = self.process.wait(LONGEST_WAIT)
         self._reading.join(LONGEST_WAIT)
         assert not self._reading.is_alive(), "somebody still writes to the log"
+        for connection in self._connections:
+            connection.close()
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.process.stdout.close()
+        self.process.stderr.close()
         return status
 
     def connect(self) -> "Connection":
-        """Connect to the front end `edge`."""
-        return Connection(self)
+        """Connect to the front end `edge`; closed at the end at the latest."""
+        self._connections.append(Connection(self))
+        return self._connections[-1]
 
     def connect_to_each(self) -> dict[int, "Connection"]:
         """Return a kept connection to each worker, by process id."""
@@ -137,12 +161,15 @@ class Connection:
         return answer.status
 
     @property
+    def socket(self) -> socket.socket:
+        """The connection itself."""
+        assert isinstance(self._client.sock, socket.socket)
+        return self._client.sock
+
+    @property
     def pid(self) -> int:
         """Which worker has accepted it: who has the other end's socket open."""
-        assert self._client.sock is not None
-        ours, theirs = (
-            name[1] for name in (self._client.sock.getsockname(), self._client.sock.getpeername())
-        )
+        ours, theirs = (name[1] for name in (self.socket.getsockname(), self.socket.getpeername()))
         ends = f"0100007F:{theirs:04X} 0100007F:{ours:04X}"
         (inode,) = (
             line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line
@@ -172,9 +199,9 @@ def wait_until(holds: Callable[[], bool], what: str) -> float:
 
 
 @contextmanager
-def supervised(place: Place, workers: int = 2) -> Iterator[Supervised]:
+def supervised(place: Place, workers: int = 2, **limits: float) -> Iterator[Supervised]:
     """Run a supervisor with its workers, from "ready" to the end of the block; nothing is left running."""
-    running = Supervised(place, workers)
+    running = Supervised(place, workers, **limits)
     try:
         running.wait_ready()
         yield running
