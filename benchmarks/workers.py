@@ -1,6 +1,7 @@
 """`/auth` answered by one process and by `serve --workers 2`, in turn, in one run.
 
-Prints requests per second (median of several rounds) and the ratio, which is the figure to quote. Warm and cold as in
+Prints requests per second (median of several rounds), the ratio, and the processor time of a request, which other work
+on the machine changes least: what more cores can bring is bounded by how little it grows with two. Warm and cold as in
 `auth.py`, whose world this is. Each worker has a verdict cache of its own, so that with two a certificate is decided
 twice before it is warm in both. Prints too how long it takes from a changed ACL, and from a new revocation list in its
 file, until both workers refuse.
@@ -42,10 +43,13 @@ def _measure(
                 raise SystemExit(f"it ended: {log.read_text()}")
             time.sleep(0.05)
         # Short enough that no certificate comes twice: a second time would be warm.
+        begin = _processor_seconds(ours.pid)
         cold = auth.wrk(ports["edge"], folder / "cold.txt", min(seconds, 2), _CONNECTIONS)
+        after_cold = _processor_seconds(ours.pid)
         if cold["requests"] > people:
             raise SystemExit(f"{cold['requests']:.0f} cold requests for {people} people: use --people")
         warm = auth.wrk(ports["edge"], folder / "warm.txt", seconds, _CONNECTIONS)
+        after_warm = _processor_seconds(ours.pid)
     finally:
         ours.terminate()
         ours.wait()
@@ -54,7 +58,19 @@ def _measure(
         "warm": warm["rate"],
         "cold_p99_ms": cold["p99_ms"],
         "warm_p99_ms": warm["p99_ms"],
+        "cold_processor_ms": (after_cold - begin) / cold["requests"] * 1e3,
+        "warm_processor_ms": (after_warm - after_cold) / warm["requests"] * 1e3,
     }
+
+
+def _processor_seconds(pid: int) -> float:
+    """Return what a process and its children have computed so far."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    spent = 0
+    for each in (str(pid), *children):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        spent += int(fields[11]) + int(fields[12])
+    return spent / os.sysconf("SC_CLK_TCK")
 
 
 def _lags(rounds: int) -> dict[str, list[float]]:
@@ -112,8 +128,8 @@ def main() -> None:
             }
             rounds.append((found[1], found[2]))
     result = {
-        "one": {key: round(statistics.median(one[key] for one, _two in rounds), 1) for key in rounds[0][0]},
-        "two": {key: round(statistics.median(two[key] for _one, two in rounds), 1) for key in rounds[0][0]},
+        "one": {key: round(statistics.median(one[key] for one, _two in rounds), 3) for key in rounds[0][0]},
+        "two": {key: round(statistics.median(two[key] for _one, two in rounds), 3) for key in rounds[0][0]},
         "ratios": {
             key: sorted(round(two[key] / one[key], 2) for one, two in rounds) for key in ("warm", "cold")
         },

@@ -8,7 +8,7 @@ Invariants:
 
 * Every socket is bound and listening before `on_ready` is called; if one cannot be opened, none stays open.
 * Signals are handled once for all listeners: TERM and INT drain (a second one cuts), HUP calls `on_reload`. A worker
-  is told so by its supervisor instead (`worker_channel.py`).
+  is told so by its supervisor instead (`worker_link.py`).
 """
 
 import asyncio

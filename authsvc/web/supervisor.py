@@ -3,10 +3,10 @@
 Here: starting workers, starting those anew that end, passing on signals, ending all. Not here: anything that a worker
 does (`serving.py`), and what is said on the link (`worker_link.py`).
 
-    TERM, INT   no more is accepted, every worker drains; a second one cuts; after `_END_SECONDS` they are killed
-    HUP         every worker reloads by itself
-    a worker ends     another takes its number after a while that grows, up to `_LONGEST_PAUSE_SECONDS`
-    the supervisor ends, however     every worker drains and ends (the link's other end is closed)
+    TERM, INT               no more is accepted, every worker drains; a second one cuts; what is left is killed
+    HUP                     every worker reloads by itself
+    a worker ends           another takes its number, after a pause that grows up to `_LONGEST_PAUSE_SECONDS`
+    the supervisor ends     however it does, every worker drains and ends: the link's other end is closed
 
 Invariants:
 
@@ -161,7 +161,7 @@ class _Supervisor:
         self._version = ""
         self._stop_wanted = asyncio.Event()
         self._changed = asyncio.Event()
-        self._served_at = time.monotonic()
+        self._served_at = 0.0
 
     async def run(self, on_ready: Callable[[Mapping[str, tuple[str, ...]]], None]) -> None:
         """Start every worker, keep each alive until a signal, end all.
@@ -181,6 +181,7 @@ class _Supervisor:
                 keepers += [asyncio.create_task(self._keep(number)) for number in numbers]
                 while not all(self._ready[number] for number in numbers) and not self._stop_wanted.is_set():
                     await self._wait(keepers, self._changed)
+            self._served_at = time.monotonic()
             if not self._stop_wanted.is_set():
                 _LOG.info("ready", extra={"policy_version": self._version})
                 on_ready(self._bound.addresses)
