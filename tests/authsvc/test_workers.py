@@ -119,12 +119,13 @@ def test_every_front_end_answers_in_its_dialect(running: Supervised) -> None:
 
 def test_a_handshake_that_fails_harms_nobody(running: Supervised) -> None:
     host, _, port = running.addresses["direct"][0].rpartition(":")
+    before = list(running.log)
     for _ in range(4):
         with socket.create_connection((host, int(port)), LONGEST_WAIT) as stranger:
             stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert not stranger.recv(65_536).startswith(b"HTTP")
     assert ask_api(running, "/healthz").status_code == 200
-    assert not [line for line in running.log if line["level"] != "info"]
+    assert before == running.log
 
 
 def test_t66_a_changed_acl_counts_in_every_worker(
@@ -141,7 +142,7 @@ def test_t66_a_changed_acl_counts_in_every_worker(
         assert took < 2
 
 
-def test_t37_a_new_revocation_list_counts_in_every_worker(
+def test_a_new_revocation_list_counts_in_every_worker(
     running: Supervised, each: dict[int, Connection]
 ) -> None:
     """Within the five seconds that the documentation tells."""
@@ -159,14 +160,13 @@ def test_t37_a_new_revocation_list_counts_in_every_worker(
 def test_the_figures_are_those_of_all_workers_whichever_is_asked(
     running: Supervised, each: dict[int, Connection]
 ) -> None:
-    before = scrape(running).get(DECISIONS, 0)
+    nobody = "authsvc_decisions_total{reason=no_entry,verdict=denied}"  # in no other test of these workers
     for connection in each.values():
         for _ in range(5):
-            assert connection.ask(PEOPLE["eve"]) == 403
-    expected = before + 5 * len(each)
-    wait_until(lambda: scrape(running)[DECISIONS] == expected, f"{expected} decisions")
-    told = [scrape(running)[DECISIONS] for _ in range(8)]  # by both, most probably
-    assert {expected} == set(told)
+            assert connection.ask(PEOPLE["norma"]) == 401
+    expected = 5.0 * len(each)
+    wait_until(lambda: scrape(running)[nobody] == expected, f"{expected} decisions")
+    assert {expected} == {scrape(running)[nobody] for _ in range(8)}  # by both, most probably
 
 
 def test_figures_never_fall_though_different_workers_are_asked(
