@@ -11,6 +11,7 @@ read differently is not readable.
 """
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,19 +19,29 @@ from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 
+from authsvc.trust.general_names import read_name_key
+from authsvc.trust.signatures import SignatureAlgorithm, needs_dsa_parameters, read_signature_algorithm
 from directory_assistance.der import (
     BIT_STRING,
+    BOOLEAN,
     INTEGER,
+    OBJECT_IDENTIFIER,
+    OCTET_STRING,
     SEQUENCE,
     DerSyntaxError,
+    Element,
     Fields,
     read_element,
+    read_elements,
     read_integer,
+    read_object_identifier,
     read_octets_of_bits,
+    read_true,
 )
+from directory_assistance.dn import NameKey
 from directory_assistance.errors import CertificateSyntaxError, shorten
 
 __all__ = [
@@ -50,6 +61,9 @@ _LONGEST_SERIAL_NUMBER = 21
 
 _VERSION_3 = 2
 _EXPLICIT_0 = 0xA0
+_EXPLICIT_3 = 0xA3
+_ISSUER_UNIQUE_ID = 0x81
+_SUBJECT_UNIQUE_ID = 0x82
 
 READ_ERRORS = (
     ValueError,
@@ -68,11 +82,15 @@ _CURVE_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFacts:
-    """A public key: kind as printed (`RSA`, `P-256`, ...), size in bits, for RSA the exponent (else 0)."""
+    """A public key: kind as printed (`RSA`, `P-256`, ...), size in bits, for RSA the exponent (else 0).
+
+    `inherits`: a DSA key that has its parameters from its issuer's key (then `bits` is 0).
+    """
 
     kind: str
     bits: int
     exponent: int = 0
+    inherits: bool = False
 
     def __str__(self) -> str:
         """Print as `RSA-2048`, `P-256`, `Ed25519`."""
@@ -84,10 +102,12 @@ class CertificateFacts:
     """One certificate of version 3, read; two are equal if their octets are.
 
     `der` is the whole certificate, `sha256` its digest. `subject_der` and `issuer_der` are the names as
-    encoded; `key_sha256` is the digest of SubjectPublicKeyInfo: who issued is told by name and key, never by
-    name alone. Dates are aware, inclusive at both ends (RFC 5280 section 4.1.2.5). `signature_algorithm` is
-    the dotted type, `signature_hash` the name of its hash function, empty for EdDSA and for what is not
-    supported. `extensions` maps the dotted type to the extension.
+    encoded, `subject_key` and `issuer_key` what names compare by (RFC 5280 section 7.1); `key_info` is
+    SubjectPublicKeyInfo and `key_sha256` its digest: who issued is told by name and key, never by name alone.
+    Dates are aware, inclusive at both ends (RFC 5280 section 4.1.2.5). `signed` are the octets that `signature`
+    is over; `algorithm` is None where it is not known, `signature_algorithm` its dotted type in any case,
+    `signature_hash` the name of its hash function, empty for EdDSA and for what is not supported. `extensions` maps
+    the dotted type to the extension, `extension_values` to the DER of its value.
     """
 
     der: bytes = field(repr=False)
@@ -96,18 +116,31 @@ class CertificateFacts:
     subject_der: bytes = field(repr=False, compare=False)
     issuer_der: bytes = field(repr=False, compare=False)
     serial: int = field(compare=False)
+    subject_key: NameKey = field(repr=False, compare=False)
+    issuer_key: NameKey = field(repr=False, compare=False)
+    key_info: bytes = field(repr=False, compare=False)
     key_sha256: bytes = field(compare=False)
     key: KeyFacts = field(compare=False)
+    signed: bytes = field(repr=False, compare=False)
+    signature: bytes = field(repr=False, compare=False)
+    algorithm: SignatureAlgorithm | None = field(repr=False, compare=False)
     signature_algorithm: str = field(compare=False)
     signature_hash: str = field(compare=False)
     not_before: datetime = field(compare=False)
     not_after: datetime = field(compare=False)
     extensions: Mapping[str, x509.Extension[x509.ExtensionType]] = field(repr=False, compare=False)
+    extension_values: Mapping[str, bytes] = field(repr=False, compare=False)
 
     @property
     def issuer_is_subject(self) -> bool:
         """Whether the certificate is self-issued (RFC 5280 section 3.2)."""
-        return self.subject_der == self.issuer_der
+        return self.subject_key == self.issuer_key
+
+    @property
+    def is_authority(self) -> bool:
+        """Whether basicConstraints say that it is a certification authority's."""
+        constraints = self.basic_constraints
+        return constraints is not None and constraints.ca
 
     @property
     def basic_constraints(self) -> x509.BasicConstraints | None:
@@ -151,11 +184,17 @@ def describe_name(name: x509.Name) -> str:
     return shorten(name.rfc4514_string()) or "(empty name)"
 
 
-def read_certificate(der: bytes) -> CertificateFacts:
+def read_certificate(
+    der: bytes, *, names: tuple[NameKey, NameKey] | None = None, any_serial: bool = False
+) -> CertificateFacts:
     """Read one certificate.
 
     Args:
         der: the certificate and nothing after it.
+        names: the keys of subject and issuer, where somebody has read them before: making them is a fifth of the
+            work.
+        any_serial: whether a serial number of zero, a negative or a longer one is read too. RFC 5280 section 4.1.2.2
+            asks users to handle what they meet; only the bare path algorithm does (profile `rfc5280`).
 
     Returns:
         Its facts. Not checked: signature, dates, usages, strength.
@@ -168,7 +207,7 @@ def read_certificate(der: bytes) -> CertificateFacts:
     if len(der) > LARGEST_CERTIFICATE:
         raise CertificateSyntaxError(f"certificate has {len(der)} octets, the limit is {LARGEST_CERTIFICATE}")
     try:
-        return _read(der)
+        return _read(der, names, any_serial=any_serial)
     except CertificateSyntaxError:
         raise
     except DerSyntaxError as error:
@@ -177,13 +216,14 @@ def read_certificate(der: bytes) -> CertificateFacts:
         raise CertificateSyntaxError(f"certificate cannot be read: {shorten(str(error))}") from error
 
 
-def _read(der: bytes) -> CertificateFacts:
+def _read(der: bytes, names: tuple[NameKey, NameKey] | None, *, any_serial: bool) -> CertificateFacts:
     # 1 the frame, by the strict walk. It comes first because `cryptography` answers a serial number of zero
     #   with a warning only, and because names and key are wanted as encoded.
     outer = Fields(read_element(der, SEQUENCE).content)
-    signed = Fields(outer.take(SEQUENCE).content)
+    signed_part = outer.take(SEQUENCE)
+    signed = Fields(signed_part.content)
     algorithm = outer.take(SEQUENCE)
-    read_octets_of_bits(outer.take(BIT_STRING).content)
+    signature = read_octets_of_bits(outer.take(BIT_STRING).content)
     version = signed.take_optional(_EXPLICIT_0)
     serial_content = signed.take(INTEGER).content
     if signed.take(SEQUENCE) != algorithm:
@@ -192,16 +232,20 @@ def _read(der: bytes) -> CertificateFacts:
     signed.take(SEQUENCE)  # validity, read by `cryptography` below
     subject = signed.take(SEQUENCE)
     public_key_info = signed.take(SEQUENCE)
+    signed.take_optional(_ISSUER_UNIQUE_ID)
+    signed.take_optional(_SUBJECT_UNIQUE_ID)
+    extensions = signed.take_optional(_EXPLICIT_3)
     if version is None or read_integer(read_element(version.content, INTEGER).content) != _VERSION_3:
         raise CertificateSyntaxError("expected X.509 version 3, found another")
     serial = read_integer(serial_content)
-    if serial <= 0 or len(serial_content) > _LONGEST_SERIAL_NUMBER:
+    if not any_serial and (serial <= 0 or len(serial_content) > _LONGEST_SERIAL_NUMBER):
         raise CertificateSyntaxError("expected a positive serial number of at most 20 octets")
     # 2 everything else, by `cryptography`, which parses lazily: each property is touched here
-    certificate = x509.load_der_x509_certificate(der)
-    names = (certificate.subject, certificate.issuer)
-    if not names[1].rdns:
+    certificate = _load_with_any_serial(der) if any_serial else x509.load_der_x509_certificate(der)
+    if not certificate.issuer.rdns:
         raise CertificateSyntaxError("issuer is empty")
+    subject_key, issuer_key = names or (read_name_key(subject.encoded), read_name_key(issuer.encoded))
+    known_algorithm = read_signature_algorithm(algorithm.encoded)
     return CertificateFacts(
         der=der,
         sha256=hashlib.sha256(der).digest(),
@@ -209,21 +253,54 @@ def _read(der: bytes) -> CertificateFacts:
         subject_der=subject.encoded,
         issuer_der=issuer.encoded,
         serial=serial,
+        subject_key=subject_key,
+        issuer_key=issuer_key,
+        key_info=public_key_info.encoded,
         key_sha256=hashlib.sha256(public_key_info.encoded).digest(),
-        key=_read_key(certificate),
+        key=_read_key(certificate, public_key_info.encoded),
+        signed=signed_part.encoded,
+        signature=signature,
+        algorithm=known_algorithm,
         signature_algorithm=certificate.signature_algorithm_oid.dotted_string,
-        signature_hash=_read_signature_hash(certificate),
+        signature_hash=known_algorithm.hash_name if known_algorithm is not None else "",
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         extensions=MappingProxyType({one.oid.dotted_string: one for one in certificate.extensions}),
+        extension_values=MappingProxyType({} if extensions is None else _read_extension_values(extensions)),
     )
 
 
-def _read_key(certificate: x509.Certificate) -> KeyFacts:
+def _load_with_any_serial(der: bytes) -> x509.Certificate:
+    with warnings.catch_warnings():  # not for threads: only the command line reads this way
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        return x509.load_der_x509_certificate(der)
+
+
+def _read_extension_values(extensions: Element) -> dict[str, bytes]:
+    """Return the DER of each extension's value; that none is repeated is checked by `cryptography`."""
+    values: dict[str, bytes] = {}
+    for element in read_elements(read_element(extensions.content, SEQUENCE).content):
+        fields = Fields(element.content)
+        oid = read_object_identifier(fields.take(OBJECT_IDENTIFIER).content)
+        critical = fields.take_optional(BOOLEAN)
+        if critical is not None:
+            read_true(critical.content)
+        values[oid] = fields.take(OCTET_STRING).content
+        fields.finish()
+    return values
+
+
+def _read_key(  # noqa: PLR0911 - one return for each kind
+    certificate: x509.Certificate, public_key_info: bytes
+) -> KeyFacts:
     """Return what kind of key it is; a kind that `cryptography` does not know is `unsupported`."""
     try:
         key: object = certificate.public_key()
     except UnsupportedAlgorithm:
+        key = None
+    except ValueError:
+        if not needs_dsa_parameters(public_key_info):
+            raise
         key = None
     match key:
         case rsa.RSAPublicKey():
@@ -236,13 +313,7 @@ def _read_key(certificate: x509.Certificate) -> KeyFacts:
             return KeyFacts(kind="Ed448", bits=456)
         case dsa.DSAPublicKey():
             return KeyFacts(kind="DSA", bits=key.key_size)
+        case _ if needs_dsa_parameters(public_key_info):
+            return KeyFacts(kind="DSA", bits=0, inherits=True)
         case _:
             return KeyFacts(kind="unsupported", bits=0)
-
-
-def _read_signature_hash(certificate: x509.Certificate) -> str:
-    try:
-        algorithm: hashes.HashAlgorithm | None = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
-        return ""
-    return "" if algorithm is None else algorithm.name
