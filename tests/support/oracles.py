@@ -1,4 +1,4 @@
-"""Two other implementations of RFC 5280, asked the same questions: the `openssl verify` command and pyhanko-certvalidator.
+"""Two other implementations of RFC 5280, asked the same questions: `openssl verify` and pyhanko-certvalidator.
 
 What lives here: running them on batch cases. What does not: who is right (`fixtures/pkits/README.md`,
 `tests/differences.md`).
@@ -103,15 +103,16 @@ class PyhankoOracle:
 
     def ask(self, case: BatchCase) -> Opinion:
         """Ask about one case."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(case) + "\n")
-        self._process.stdin.flush()
-        if not select.select([self._process.stdout], [], [], _PYHANKO_SECONDS)[0]:
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(case) + "\n")
+        process.stdin.flush()
+        if not select.select([process.stdout], [], [], _PYHANKO_SECONDS)[0]:
             self.close()
             self._process = self._start()
             return Opinion(valid=False, detail="hangs", hangs=True)
-        answer = json.loads(self._process.stdout.readline())
+        answer = json.loads(process.stdout.readline())
         return Opinion(valid=answer["valid"], detail=answer["detail"])
 
     def close(self) -> None:

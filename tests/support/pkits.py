@@ -28,7 +28,7 @@ _ANCHOR_CRL = "TrustAnchorRootCRL.crl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PkitsCase:
-    """One case of the table: number and title as in NIST's document, expectation with its reason, and the batch case."""
+    """One case of the table: number and title as in NIST's document, expectation, reason, batch case."""
 
     id: str
     title: str
