@@ -16,15 +16,14 @@ from authsvc.trust.revocation import RevocationEvidence, RevocationOutcome, Revo
 
 __all__ = ["print_answer", "print_fact", "write_answer"]
 
-_ROLE_WIDTH: Final = 14
-"""Columns of an element's role: `trust anchor` and `unknown root` have twelve letters."""
+_ROLE_WIDTH: Final = 13
+"""Columns of an element's role: `intermediate` and `unknown root` have twelve letters."""
 
 _INDENT: Final = " " * (4 + _ROLE_WIDTH)
 
-_HINTS: Final = {
-    Role.MISSING: "no certificate of this name that signed the one below is at hand: if it is an intermediate, "
-    "it is missing (add it to the intermediates); if it is a root, it is not trusted",
-    Role.UNKNOWN_ROOT: "nothing is missing: the path is complete, and its root is not trusted",
+_REMEDIES: Final = {
+    Role.MISSING: "to mend: add this certificate if it is an intermediate; if it is a root, it is not trusted here",
+    Role.UNKNOWN_ROOT: "no intermediate is missing: this root is not trusted here",
 }
 
 
@@ -36,65 +35,60 @@ def print_answer(answer: PathAnswer, *, now: datetime) -> None:
     line = Text.assemble((word, f"bold {colour}"))
     if not answer.valid:
         line.append(": ").append(answer.reason.value, "bold")
+    if answer.anchor_id:
+        line.append(f", path to anchor {visible(answer.anchor_id)}")
     console.print(line)
-    if not answer.elements:
-        _print_folded(Text("  ✗ ", "red").append("certificate".ljust(_ROLE_WIDTH)), answer.detail)
     for position, element in enumerate(reversed(answer.elements)):
         if position:
             console.print(Text("  │", "dim"))
-        _print_element(element, anchor_id=answer.anchor_id if element.role is Role.ANCHOR else "")
-    if answer.revocation is not None:
+        _print_element(element)
+    if not answer.elements:
+        label = Text.assemble("  ", ("✗", "red"), f" {Role.CERTIFICATE.value.ljust(_ROLE_WIDTH)}")
+        _print_folded(label, answer.detail, style="red")
+    if isinstance(answer.revocation, RevocationEvidence):
         console.print()
         print_fact("revocation", _tell(answer.revocation, now))
 
 
-def _print_element(element: PathElement, *, anchor_id: str = "") -> None:
+def _print_element(element: PathElement) -> None:
     """Print an element's line, and below it what is wrong with it."""
-    mark = ("✗", "red") if element.problem else ("✓", "green")
-    if element.role is Role.MISSING:
-        mark = ("?", "red")
-    label = Text("  ").append(*mark).append(f" {element.role.value.ljust(_ROLE_WIDTH)}")
+    mark = ("?" if element.role is Role.MISSING else "✗", "red") if element.problem else ("✓", "green")
+    label = Text.assemble("  ", mark, f" {element.role.value.ljust(_ROLE_WIDTH)}")
     facts = element.facts
-    known = [anchor_id] if anchor_id else []
-    if facts is not None:
-        known += [str(facts.key), f"{facts.not_before:%Y-%m-%d} to {facts.not_after:%Y-%m-%d}"]
-    _print_folded(label, element.name, f"  ({', '.join(known)})" if known else "")
+    _print_folded(label, element.name, "" if facts is None else f"  until {facts.not_after:%Y-%m-%d}")
     if element.problem:
         _print_folded(Text(_INDENT), element.problem, style="red")
-        if element.role in _HINTS:
-            _print_folded(Text(_INDENT), _HINTS[element.role])
+        if element.role in _REMEDIES:
+            _print_folded(Text(_INDENT), _REMEDIES[element.role])
 
 
 def print_fact(label: str, text: str) -> None:
     """Print `  label         text`."""
-    _print_folded(Text(f"  {label}".ljust(len(_INDENT)), "dim"), text)
+    _print_folded(Text.assemble((f"  {label}".ljust(len(_INDENT)), "dim")), text)
 
 
 def _print_folded(label: Text, text: str, end: str = "", *, style: str = "") -> None:
     """Print a text after its label; on a terminal longer texts are folded under their beginning."""
     words = visible(text)
     folded = [words]
-    ending = visible(end)
     if console.is_terminal:
         width = max(20, console.width - len(_INDENT) - 1)
         folded = textwrap.wrap(words, width) or [""]
-        if len(folded[-1]) + len(ending) > width:
-            ending = f"\n{_INDENT}{ending.strip()}"
-    console.print(label.append(f"\n{_INDENT}".join(folded), style).append(ending, "dim"))
+        if len(folded[-1]) + len(end) > width:
+            end = f"\n{_INDENT}{end.strip()}"
+    console.print(label.append(f"\n{_INDENT}".join(folded), style).append(end, "dim"))
 
 
-def _tell(outcome: RevocationOutcome, now: datetime) -> str:
-    if not isinstance(outcome, RevocationEvidence):
-        return outcome.detail
-    if outcome.status is RevocationStatus.NOT_CHECKED:
-        return f"not checked (mode {outcome.policy.value})"
-    age = outcome.age(now)
-    told = outcome.status.value.replace("_", " ")
-    if outcome.lists:
-        told += f", by {', '.join(f'`{each}`' for each in outcome.lists)}"
-    if age is not None and outcome.next_update is not None:
-        told += f", {age.total_seconds():.0f} s old, next update {outcome.next_update.isoformat()}"
-    return f"{told}; {outcome.detail}" if outcome.detail else told
+def _tell(evidence: RevocationEvidence, now: datetime) -> str:
+    if evidence.status is RevocationStatus.NOT_CHECKED:
+        return f"not checked (mode {evidence.policy.value})"
+    told = evidence.status.value.replace("_", " ")
+    if evidence.lists:
+        told += f", by {', '.join(f'`{each}`' for each in evidence.lists)}"
+    age = evidence.age(now)
+    if age is not None and evidence.next_update is not None:
+        told += f", {age.total_seconds():.0f} s old, next update {evidence.next_update.isoformat()}"
+    return f"{told}; {evidence.detail}" if evidence.detail else told
 
 
 def write_answer(answer: PathAnswer, *, now: datetime) -> dict[str, object]:

@@ -55,7 +55,7 @@ class Role(StrEnum):
 
     CERTIFICATE = "certificate"
     INTERMEDIATE = "intermediate"
-    ANCHOR = "trust anchor"
+    ANCHOR = "anchor"
     UNKNOWN_ROOT = "unknown root"
     """A self-signed certificate that is no trust anchor."""
 
@@ -158,7 +158,7 @@ def check_path(  # noqa: PLR0913 - what the answer depends on is passed in
     )
     match outcome:
         case PathRefusal():
-            elements = _draw_refused(presented, store, front_end, outcome.detail)
+            elements = _draw_refused(presented, store, front_end, outcome)
             return PathAnswer(reason=outcome.reason, detail=outcome.detail, elements=elements)
         case VerifiedCertificate():
             return _with_revocation(outcome, check_revocation(outcome, revocation, now=now))
@@ -179,7 +179,7 @@ def _with_revocation(verified: VerifiedCertificate, outcome: RevocationOutcome) 
 
 
 def _draw_refused(
-    presented: PresentedCertificate, store: TrustStore, front_end: str, detail: str
+    presented: PresentedCertificate, store: TrustStore, front_end: str, refusal: PathRefusal
 ) -> tuple[PathElement, ...]:
     """Return the path as far as it is known, with the refusal on one of its elements."""
     try:
@@ -190,14 +190,16 @@ def _draw_refused(
     climbed = _climb(leaf, (*anchors, *store.intermediates, *_read_hints(presented, store)))
     top = climbed[-1]
     if top in anchors:
-        return _mark(_elements_to_anchor(climbed), detail, otherwise=0)
+        return _mark(_elements_to_anchor(climbed), refusal.detail, otherwise=0)
     known = tuple(_element(facts, Role.INTERMEDIATE) for facts in climbed[1:])
     elements = (_element(leaf, Role.CERTIFICATE), *known)
     if top.issuer_is_subject:
         elements = (*elements[:-1], _element(top, Role.UNKNOWN_ROOT))
     else:
         elements = (*elements, PathElement(name=top.issuer_text, role=Role.MISSING))
-    return _mark(elements, detail, otherwise=len(elements) - 1)
+    if refusal.reason is Reason.CERTIFICATE_UNTRUSTED:  # what fails is that the path does not go on
+        return (*elements[:-1], replace(elements[-1], problem=refusal.detail))
+    return _mark(elements, refusal.detail, otherwise=0)
 
 
 def _element(facts: CertificateFacts, role: Role) -> PathElement:
