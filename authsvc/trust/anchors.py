@@ -28,7 +28,6 @@ from directory_assistance.errors import CertificateSyntaxError
 __all__ = [
     "AnchorSettings",
     "FrontEndTrust",
-    "Profile",
     "RevocationMode",
     "TrustAnchor",
     "TrustMaterialError",
@@ -66,13 +65,6 @@ class RevocationMode(StrEnum):
     """Nobody looks."""
 
 
-class Profile(StrEnum):
-    """Which rules a path must fulfil: the path algorithm alone, or our client profile over it."""
-
-    CLIENT = "client"
-    RFC5280 = "rfc5280"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnchorSettings:
     """What an anchor is trusted for, apart from the certificate.
@@ -95,10 +87,6 @@ class AnchorSettings:
     front_ends: frozenset[str] | None = None
     required_policies: frozenset[str] = frozenset()
     revocation: RevocationMode = RevocationMode.REQUIRE
-    profile: Profile = Profile.CLIENT
-    explicit_policy: bool = False
-    inhibit_policy_mapping: bool = False
-    inhibit_any_policy: bool = False
 
     def counts_on(self, front_end: str) -> bool:
         """Whether paths of this front end (`api` for the API listener) may end here."""
