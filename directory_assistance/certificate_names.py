@@ -167,11 +167,12 @@ class StoredFacts:
     subject_key_id: bytes | None
 
 
-def read_certificate_names(der: bytes) -> CertificateNames:
+def read_certificate_names(der: bytes, *, any_serial: bool = False) -> CertificateNames:
     """Read the names of one certificate.
 
     Args:
         der: the certificate and nothing after it.
+        any_serial: whether a serial number of zero, a negative or a longer one is read too; never for a decision.
 
     Returns:
         The names; with `unusable` set where they must not be used.
@@ -185,7 +186,7 @@ def read_certificate_names(der: bytes) -> CertificateNames:
 
     """
     try:
-        return _read_names(der)
+        return _read_names(der, any_serial=any_serial)
     except DerSyntaxError as error:
         raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
 
@@ -247,8 +248,8 @@ def attribute_values(dn: DistinguishedName, oid: str) -> tuple[str, ...]:
     return tuple(attribute.value for rdn in dn.rdns for attribute in rdn.attributes if attribute.oid == oid)
 
 
-def _read_names(der: bytes) -> CertificateNames:
-    parts = _read_parts(der)
+def _read_names(der: bytes, *, any_serial: bool) -> CertificateNames:
+    parts = _read_parts(der, any_serial=any_serial)
     names = _Names()
     subject = names.read_dn(parts.subject, "subject")
     issuer = names.read_dn(parts.issuer, "issuer")
@@ -299,7 +300,7 @@ class _Parts:
     extensions: dict[str, bytes]
 
 
-def _read_parts(der: bytes) -> _Parts:
+def _read_parts(der: bytes, *, any_serial: bool = False) -> _Parts:
     """Cut a certificate into its parts (RFC 5280 section 4.1) and have `cryptography` read it too."""
     if len(der) > _LARGEST_CERTIFICATE:
         raise CertificateSyntaxError(
@@ -311,7 +312,8 @@ def _read_parts(der: bytes) -> _Parts:
     read_octets_of_bits(certificate.take(BIT_STRING).content)
 
     is_version_3 = _read_version(signed.take_optional(_EXPLICIT_0))
-    serial = _read_serial(signed.take(INTEGER).content)
+    serial_content = signed.take(INTEGER).content
+    serial = read_integer(serial_content) if any_serial else _read_serial(serial_content)
     if signed.take(SEQUENCE) != signature_algorithm:
         raise CertificateSyntaxError("signature algorithm inside and outside of the signed part differ")
     issuer = signed.take(SEQUENCE)
@@ -323,7 +325,8 @@ def _read_parts(der: bytes) -> _Parts:
         raise CertificateSyntaxError("unique identifiers or extensions in a certificate of version 1")
     extensions = later[-1]
     signed.finish()
-    _require_second_reading(der)
+    if not any_serial:  # such a number is what the second reading warns of
+        _require_second_reading(der)
     return _Parts(
         issuer=issuer,
         subject=subject,

@@ -242,7 +242,8 @@ def _read(der: bytes, names: tuple[NameKey, NameKey] | None, *, any_serial: bool
         raise CertificateSyntaxError("expected a positive serial number of at most 20 octets")
     # 2 everything else, by `cryptography`, which parses lazily: each property is touched here
     certificate = _load_with_any_serial(der) if any_serial else x509.load_der_x509_certificate(der)
-    if not certificate.issuer.rdns:
+    _subject, issuer_name = certificate.subject, certificate.issuer
+    if not issuer_name.rdns:
         raise CertificateSyntaxError("issuer is empty")
     subject_key, issuer_key = names or (read_name_key(subject.encoded), read_name_key(issuer.encoded))
     known_algorithm = read_signature_algorithm(algorithm.encoded)
