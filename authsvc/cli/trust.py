@@ -151,7 +151,7 @@ def _settings_of(anchor: TrustAnchor) -> dict[str, str]:
     told = {
         "front_ends": "all" if settings.front_ends is None else ", ".join(sorted(settings.front_ends)),
         "eku": purpose + (", anyExtendedKeyUsage too" if settings.allow_any_eku else ""),
-        "keys": f"RSA from {settings.minimum_rsa_bits} bits",
+        "keys": f"RSA from {settings.floor.rsa_bits} bits, curves from {settings.floor.curve_bits}",
         "revocation": settings.revocation.value,
     }
     if settings.not_after is not None:
@@ -172,7 +172,7 @@ def _write_anchor(anchor: TrustAnchor, now: datetime) -> dict[str, object]:
         "front_ends": None if settings.front_ends is None else sorted(settings.front_ends),
         "eku_required": settings.eku_required,
         "allow_any_eku": settings.allow_any_eku,
-        "minimum_rsa_bits": settings.minimum_rsa_bits,
+        "minimum_rsa_bits": settings.floor.rsa_bits,
         "trusted_until": None if settings.not_after is None else settings.not_after.isoformat(),
         "permitted_names": None
         if settings.permitted_names is None

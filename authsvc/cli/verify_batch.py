@@ -175,16 +175,16 @@ def _store_of(
         except TrustMaterialError:
             continue
     try:
-        return TrustStore.of(usable, _read_hints(intermediates))
+        return TrustStore.of(usable, _read_hints(intermediates, any_serial=settings.profile is Profile.RFC5280))
     except TrustMaterialError:
         return None
 
 
-def _read_hints(intermediates: Iterable[bytes]) -> list[CertificateFacts]:
+def _read_hints(intermediates: Iterable[bytes], *, any_serial: bool) -> list[CertificateFacts]:
     hints = []
     for der in intermediates:
         try:
-            facts = read_certificate(der)
+            facts = read_certificate(der, any_serial=any_serial)
         except CertificateSyntaxError:
             continue
         if not find_cost_problem(facts):

@@ -183,7 +183,7 @@ def _draw_refused(
 ) -> tuple[PathElement, ...]:
     """Return the path as far as it is known, with the refusal on one of its elements."""
     try:
-        leaf = read_certificate(presented.der)
+        leaf = read_certificate(presented.der, any_serial=True)
     except CertificateSyntaxError:
         return ()
     anchors = tuple(anchor.facts for anchor in store.for_front_end(front_end).anchors)
@@ -232,7 +232,7 @@ def _read_hints(presented: PresentedCertificate, store: TrustStore) -> list[Cert
     hints = []
     for der in presented.chain[:MOST_PRESENTED_CERTIFICATES]:
         try:
-            hints.append(store.by_der.get(der) or read_certificate(der))
+            hints.append(store.by_der.get(der) or read_certificate(der, any_serial=True))
         except CertificateSyntaxError:
             continue
     return hints
