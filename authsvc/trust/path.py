@@ -24,7 +24,12 @@ from typing import Final
 from authsvc.presented.presentation import PresentedCertificate
 from authsvc.reason import Reason
 from authsvc.trust.anchors import FrontEndTrust, Profile, TrustAnchor, TrustStore
-from authsvc.trust.certificate import LARGEST_CERTIFICATE, CertificateFacts, read_certificate
+from authsvc.trust.certificate import (
+    LARGEST_CERTIFICATE,
+    CertificateFacts,
+    read_certificate,
+    read_facts_of_frame,
+)
 from authsvc.trust.name_constraints import find_name_constraint_problem
 from authsvc.trust.path_building import CertificatePool, SignatureChecks, build_paths
 from authsvc.trust.policies import find_policy_problem
@@ -37,7 +42,9 @@ from authsvc.trust.profile import (
     find_issuer_profile_problems,
     find_signer_problems,
 )
-from directory_assistance.certificate_names import CertificateNames, read_certificate_names
+from directory_assistance.certificate_frame import read_certificate_frame
+from directory_assistance.certificate_names import CertificateNames, read_names_of_frame
+from directory_assistance.der import DerSyntaxError
 from directory_assistance.dn import DistinguishedName, NameKey
 from directory_assistance.errors import CertificateSyntaxError
 
@@ -158,10 +165,7 @@ def verify_path(  # noqa: PLR0913 - what it depends on is passed in
         return PathRefusal(reason=Reason.CERTIFICATE_UNREADABLE, detail=problem, names=None)
     any_serial = store.profile is Profile.RFC5280
     try:
-        names = read_certificate_names(presented.der, any_serial=any_serial)
-        # An unusable name has replacement characters in it: only the certificate's own octets tell it apart.
-        keys = None if names.unusable else (names.subject.key, names.issuer.key)
-        leaf = read_certificate(presented.der, names=keys, any_serial=any_serial)
+        names, leaf = _read_end_entity(presented.der, any_serial=any_serial)
     except CertificateSyntaxError as error:
         return PathRefusal(reason=Reason.CERTIFICATE_UNREADABLE, detail=str(error), names=None)
     question = _Question(
@@ -236,6 +240,23 @@ def find_signer_paths(
             in_time = all(facts.not_before <= now <= facts.not_after for facts in path)
             if in_time and not problems and not find_name_constraint_problem(path):
                 yield path
+
+
+def _read_end_entity(der: bytes, *, any_serial: bool) -> tuple[CertificateNames, CertificateFacts]:
+    """Read names and facts of one certificate, cut once.
+
+    Raises:
+        CertificateSyntaxError: either cannot be read.
+
+    """
+    try:
+        frame = read_certificate_frame(der, any_serial=any_serial)
+    except DerSyntaxError as error:
+        raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
+    names = read_names_of_frame(frame)
+    # An unusable name has replacement characters in it: only the certificate's own octets tell it apart.
+    keys = None if names.unusable else (names.subject.key, names.issuer.key)
+    return names, read_facts_of_frame(frame, names=keys, any_serial=any_serial)
 
 
 def _find_size_problem(presented: PresentedCertificate) -> str:
