@@ -175,7 +175,9 @@ def _store_of(
         except TrustMaterialError:
             continue
     try:
-        return TrustStore.of(usable, _read_hints(intermediates, any_serial=settings.profile is Profile.RFC5280))
+        return TrustStore.of(
+            usable, _read_hints(intermediates, any_serial=settings.profile is Profile.RFC5280)
+        )
     except TrustMaterialError:
         return None
 

@@ -127,7 +127,9 @@ def test_a_revoked_certificate_is_marked_where_it_stands(files: Files) -> None:
 
 def test_a_revoked_issuer_is_marked_where_it_stands(files: Files) -> None:
     revoked = files.put("revoked.crl", files.world.root.crl([files.world.issuing]).pem)
-    result = files.verify(files.folder / "dave.pem", "--crls", revoked, "--crls", files.folder / "issuing.crl")
+    result = files.verify(
+        files.folder / "dave.pem", "--crls", revoked, "--crls", files.folder / "issuing.crl"
+    )
     assert result.exit_code == 1
     assert "  ✗ intermediate CN=Renovations Issuing CA" in result.stdout
     assert "  ✓ certificate  CN=Dave Lawson" in result.stdout
