@@ -25,7 +25,7 @@ from authsvc.cli.trust_options import (
     read_revocation_lists,
     read_time,
 )
-from authsvc.operations.path_checking import check_file, read_lists
+from authsvc.operations.path_checking import PathAnswer, check_file, read_lists
 from authsvc.operations.service import API_NAME
 from authsvc.reason import Reason
 from authsvc.trust.anchors import (
@@ -41,7 +41,7 @@ from authsvc.trust.profile import find_cost_problem
 from authsvc.trust.revocation import RevocationSnapshot
 from directory_assistance.errors import CertificateSyntaxError
 
-__all__ = ["BatchAnswer", "answer_line", "answer_lines"]
+__all__ = ["BatchAnswer", "answer_line", "answer_lines", "decide_line"]
 
 _LONGEST_LINE: Final = 128 * 1024 * 1024
 """Octets of a case: a revocation list of a million entries has 70 MB as PEM."""
@@ -95,22 +95,30 @@ def answer_line(line: bytes, *, now: Callable[[], datetime]) -> BatchAnswer:
 
     """
     begun = time.perf_counter()
-    name: str | int | None = None
+    name, answer = decide_line(line, now=now)
+    milliseconds = round((time.perf_counter() - begun) * 1000, 3)
+    return BatchAnswer(id=name, valid=answer.valid, reason=answer.reason.value, milliseconds=milliseconds)
+
+
+def decide_line(line: bytes, *, now: Callable[[], datetime]) -> tuple[str | int | None, PathAnswer]:
+    """Return the id of a line, None if none can be made out, and the whole answer. Otherwise as `answer_line`."""
     try:
         case = _Case.model_validate_json(line)
-        name = case.id
-        reason = _decide(case, now)
-    except ValidationError:
-        name, reason = _find_id(line), Reason.BAD_REQUEST
+    except ValidationError as error:
+        return _find_id(line), _refuse(
+            Reason.BAD_REQUEST, f"expected a case, found {error.error_count()} mistakes"
+        )
+    try:
+        return case.id, _decide(case, now)
     except Exception:  # noqa: BLE001 - see below
         # The outermost handler of a case: a defect of ours must neither accept it nor stop the others. It is told
         # on standard error, and the case is refused as one that nobody vouches for.
         traceback.print_exc()
-        reason = Reason.CERTIFICATE_UNTRUSTED
-    milliseconds = round((time.perf_counter() - begun) * 1000, 3)
-    return BatchAnswer(
-        id=name, valid=reason is Reason.ALLOWED, reason=reason.value, milliseconds=milliseconds
-    )
+        return case.id, _refuse(Reason.CERTIFICATE_UNTRUSTED, "a defect stopped the check")
+
+
+def _refuse(reason: Reason, detail: str) -> PathAnswer:
+    return PathAnswer(reason=reason, detail=detail, elements=())
 
 
 def _find_id(line: bytes) -> str | int | None:
@@ -123,7 +131,7 @@ def _find_id(line: bytes) -> str | int | None:
     return name if isinstance(name, str | int) and not isinstance(name, bool) else None
 
 
-def _decide(case: _Case, now: Callable[[], datetime]) -> Reason:
+def _decide(case: _Case, now: Callable[[], datetime]) -> PathAnswer:
     try:
         at = now() if case.at is None else read_time(case.at)
         rules = PathRules(
@@ -141,16 +149,16 @@ def _decide(case: _Case, now: Callable[[], datetime]) -> Reason:
             for number, text in enumerate(case.crls, start=1)
             for one in read_revocation_lists(text.encode(), source=f"list {number}")
         ]
-    except ValueError:  # TrustMaterialError among them, and text that is no Unicode
-        return Reason.BAD_REQUEST
+    except ValueError as error:  # TrustMaterialError among them, and text that is no Unicode
+        return _refuse(Reason.BAD_REQUEST, str(error))
     store = _store_of(anchors, intermediates, rules.over(AnchorSettings(id=_ANCHOR_ID)))
     if store is None:
-        return Reason.CERTIFICATE_UNTRUSTED
+        return _refuse(Reason.CERTIFICATE_UNTRUSTED, "no certificate is given that can be a trust anchor")
     snapshot = RevocationSnapshot()
     if rules.revocation is RevocationMode.REQUIRE:
         snapshot = read_lists(lists, store)
     octets = case.certificate.encode("ascii", "replace")
-    return check_file(octets, store, snapshot, front_end=API_NAME, now=at).reason
+    return check_file(octets, store, snapshot, front_end=API_NAME, now=at)
 
 
 def _read_every(texts: Iterable[str]) -> list[bytes]:
