@@ -8,7 +8,7 @@ something was done to. What does not: who is right about them (`tests/difference
 Most of a chain is in order, so that what is not decides; values come from small sets, so that they meet.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -41,7 +41,7 @@ from tests.support.pki import (
     uri,
 )
 
-__all__ = ["GeneratedCase", "chains", "mutations"]
+__all__ = ["GeneratedCase", "chains", "mutations", "policy_mappings"]
 
 ANY = "2.5.29.32.0"
 POLICIES = tuple(f"1.3.6.1.4.1.99.{number}" for number in (1, 2, 3))
@@ -121,7 +121,7 @@ class _Extensions:
             policies = [x509.PolicyInformation(x509.ObjectIdentifier(one), None) for one in self.policies]
             found.append((x509.CertificatePolicies(policies), False))
         if self.mappings:
-            found.append((_policy_mappings(self.mappings), True))
+            found.append((policy_mappings(self.mappings), True))
         if self.require_explicit is not None or self.inhibit_mapping is not None:
             found.append((x509.PolicyConstraints(self.require_explicit, self.inhibit_mapping), True))
         if self.inhibit_any is not None:
@@ -172,7 +172,7 @@ def _key(number: int) -> PrivateKey:
     return _keys()[number]
 
 
-def _policy_mappings(mappings: tuple[tuple[str, str], ...]) -> x509.UnrecognizedExtension:
+def policy_mappings(mappings: Iterable[tuple[str, str]]) -> x509.UnrecognizedExtension:
     """Return the extension that `cryptography` has no class for (RFC 5280 section 4.2.1.5)."""
     pairs = b"".join(
         der_element(0x30, _oid(issuers) + _oid(subjects)) for issuers, subjects in dict.fromkeys(mappings)
