@@ -183,9 +183,8 @@ def _store_of(
         except TrustMaterialError:
             continue
     try:
-        return TrustStore.of(
-            usable, _read_hints(intermediates, any_serial=settings.profile is Profile.RFC5280)
-        )
+        hints = _read_hints(intermediates, any_serial=settings.profile is Profile.RFC5280)
+        return TrustStore.of(usable, hints, prove=False)
     except TrustMaterialError:
         return None
 

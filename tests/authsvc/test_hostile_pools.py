@@ -1,4 +1,4 @@
-"""Pools that somebody made to be expensive are answered within half a second, whatever is in them (threats T24, T25)."""
+"""Pools that somebody made to be expensive are answered within half a second (threats T24, T25)."""
 
 import pytest
 

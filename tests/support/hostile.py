@@ -18,6 +18,7 @@ from directory_assistance.der import SEQUENCE, read_element, read_elements
 from tests.support.batch import BatchCase, batch_case
 from tests.support.chains import policy_mappings
 from tests.support.pki import (
+    CLIENT_KEY_USAGE,
     NOW,
     Authority,
     Issued,
@@ -26,6 +27,7 @@ from tests.support.pki import (
     der_element,
     dns,
     generate_key,
+    key_usage,
     mail,
     name_from_text,
 )
@@ -168,8 +170,8 @@ def _constrained(
 
 
 def host_names_against_constraints() -> HostilePool:
-    """Two thousand host names against two thousand subtrees that all have to be looked at."""
-    hosts = [dns(f"h{number}.renovations.example") for number in range(2_000)]
+    """A thousand host names against two thousand subtrees that all have to be looked at."""
+    hosts = [dns(f"h{number}.renovations.example") for number in range(1_000)]
     subtrees = [dns(f"n{number}.elsewhere.example") for number in range(2_000)]
     return HostilePool(
         refused=_constrained(hosts, permitted=[], excluded=subtrees),
@@ -178,8 +180,8 @@ def host_names_against_constraints() -> HostilePool:
 
 
 def mail_addresses_against_constraints() -> HostilePool:
-    """Fifteen hundred addresses, permitted by the last of fifteen hundred subtrees only."""
-    addresses = [mail(f"a{number}@renovations.example") for number in range(1_500)]
+    """A thousand addresses, permitted by the last of fifteen hundred subtrees only."""
+    addresses = [mail(f"a{number}@renovations.example") for number in range(1_000)]
     subtrees = [mail(f"n{number}.elsewhere.example") for number in range(1_500)]
     right = mail("renovations.example")
     return HostilePool(
@@ -189,12 +191,12 @@ def mail_addresses_against_constraints() -> HostilePool:
 
 
 def directory_names_against_constraints() -> HostilePool:
-    """Twelve hundred directory names against twelve hundred subtrees that all have to be looked at."""
+    """A thousand directory names against twelve hundred subtrees that all have to be looked at."""
 
     def directory(number: int, organisation: str) -> x509.GeneralName:
         return x509.DirectoryName(name_from_text(f"OU=u{number},O={organisation}"))
 
-    names = [directory(number, "Renovations") for number in range(1_200)]
+    names = [directory(number, "Renovations") for number in range(1_000)]
     subtrees = [directory(number, "Elsewhere") for number in range(1_200)]
     return HostilePool(
         refused=_constrained(names, permitted=[], excluded=subtrees),
@@ -221,9 +223,9 @@ def _mapped(width: int, depth: int, *, wanted: str, end: bool = True) -> BatchCa
 
 
 def policies_that_map_each_to_all() -> HostilePool:
-    """Forty policies, mapped each to all of them at each of seven authorities: 40^7 nodes of RFC 5280's tree."""
+    """Twenty policies, mapped each to all of them at each of seven authorities: 20^7 nodes of RFC 5280's tree."""
     return HostilePool(
-        refused=_mapped(40, 7, wanted="1.3.6.1.4.1.99.4711"),
+        refused=_mapped(20, 7, wanted="1.3.6.1.4.1.99.4711"),
         allowed=_mapped(4, 3, wanted="1.3.6.1.4.1.99.1"),
     )
 
@@ -382,8 +384,8 @@ def a_certificate_over_the_limit() -> HostilePool:
     )
 
 
-def thousands_of_extensions() -> HostilePool:
-    """Ten intermediates with two thousand extensions each, none of which signed."""
+def hundreds_of_extensions() -> HostilePool:
+    """Ten intermediates with three hundred extensions each, none of which signed."""
 
     def extensions(count: int) -> list[CriticalExtension]:
         return [
@@ -394,7 +396,7 @@ def thousands_of_extensions() -> HostilePool:
             for number in range(count)
         ]
 
-    pool = _large_authorities(10, lambda: extensions(2_000))
+    pool = _large_authorities(10, lambda: extensions(300))
     leaf = Authority.root("CN=CA", now=NOW, key=_keys()[11]).issue(key=_keys()[11])
     modest = _authority(_root(), "CN=CA", 1, extensions=extensions(20))
     return HostilePool(
@@ -404,12 +406,11 @@ def thousands_of_extensions() -> HostilePool:
 
 
 def names_that_grow_when_they_are_prepared() -> HostilePool:
-    """Ten intermediates whose names have thousands of characters, each of which becomes eighteen for comparison."""
+    """Ten intermediates whose names have a thousand characters, each of which becomes eighteen for comparison."""
 
     def name(count: int) -> x509.Name:
         attributes = [
-            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "\ufdfa" * 60, _validate=False)
-            for _ in range(count)
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "\ufdfa" * 60) for _ in range(count)
         ]
         return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, "CA")])
 
@@ -419,13 +420,37 @@ def names_that_grow_when_they_are_prepared() -> HostilePool:
             for number in range(count)
         ]
 
-    pool = authorities(10, 95)
-    leaf = Authority.root(name(95), now=NOW, key=_keys()[11]).issue(key=_keys()[11])
+    pool = authorities(10, 20)
+    leaf = Authority.root(name(20), now=NOW, key=_keys()[11]).issue(key=_keys()[11])
     (modest,) = authorities(1, 2)
     return HostilePool(
         refused=batch_case(leaf, [_root()], intermediates=pool),
         allowed=batch_case(modest.issue(), [_root()], intermediates=[modest]),
     )
+
+
+def alternative_names_that_grow_when_they_are_prepared() -> HostilePool:
+    """A certificate with 60 KB of such names beside its subject."""
+
+    def case(count: int) -> BatchCase:
+        names = [
+            x509.DirectoryName(
+                x509.Name([x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "\ufdfa" * 300)])
+            )
+            for _ in range(count)
+        ]
+        root = _root()
+        constraints = x509.NameConstraints(None, [x509.DirectoryName(name_from_text("O=Elsewhere"))])
+        issuing = _authority(root, "CN=CA", 1, extensions=[(constraints, True)])
+        usage = key_usage("key_encipherment")  # what the client profile refuses last
+        return batch_case(
+            issuing.issue(san=names, key_usage=usage if count > 1 else CLIENT_KEY_USAGE),
+            [root],
+            intermediates=[issuing],
+            profile="client",
+        )
+
+    return HostilePool(refused=case(65), allowed=case(1))
 
 
 HOSTILE: dict[str, Callable[[], HostilePool]] = {
@@ -449,8 +474,9 @@ HOSTILE: dict[str, Callable[[], HostilePool]] = {
         ten_large_intermediates,
         ten_large_hints_beside_the_certificate,
         a_certificate_over_the_limit,
-        thousands_of_extensions,
+        hundreds_of_extensions,
         names_that_grow_when_they_are_prepared,
+        alternative_names_that_grow_when_they_are_prepared,
     )
 }
 """Every pool by its name."""
