@@ -182,6 +182,8 @@ def _draw_refused(
     presented: PresentedCertificate, store: TrustStore, front_end: str, refusal: PathRefusal
 ) -> tuple[PathElement, ...]:
     """Return the path as far as it is known, with the refusal on one of its elements."""
+    if refusal.path:
+        return _mark(_elements_to_anchor(refusal.path), refusal.detail, otherwise=0)
     try:
         leaf = read_certificate(presented.der, any_serial=True)
     except CertificateSyntaxError:
@@ -189,7 +191,7 @@ def _draw_refused(
     anchors = tuple(anchor.facts for anchor in store.for_front_end(front_end).anchors)
     climbed = _climb(leaf, (*anchors, *store.intermediates, *_read_hints(presented, store)))
     top = climbed[-1]
-    if top in anchors:
+    if top in anchors:  # beyond the budgets of `verify_path`
         return _mark(_elements_to_anchor(climbed), refusal.detail, otherwise=0)
     known = tuple(_element(facts, Role.INTERMEDIATE) for facts in climbed[1:])
     elements = (_element(leaf, Role.CERTIFICATE), *known)

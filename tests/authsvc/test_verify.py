@@ -202,6 +202,18 @@ def test_an_issuer_of_the_anchors_name_with_another_key_is_not_drawn_as_the_anch
     assert "  ? missing      CN=Renovations Root CA,O=Renovations\n" in result.stdout
 
 
+def test_a_path_that_is_too_long_is_drawn_as_far_as_it_is_short_enough(files: Files) -> None:
+    above, chain = files.world.root, ""
+    for number in range(9):
+        above = above.issue_authority(f"CN=CA {number}", path_length=None)
+        chain = above.pem + chain
+    certificate = files.put("long.pem", above.issue().pem)
+    result = files.verify(certificate, "--intermediates", files.put("chain.pem", chain))
+    assert result.exit_code == 1
+    assert result.stdout.startswith("not valid: certificate_untrusted\n")
+    assert result.stdout.count("✓ intermediate") >= 8
+
+
 def test_a_circle_of_cross_certificates_is_drawn_once_round(files: Files) -> None:
     first, second = Authority.root("CN=A", now=NOW), Authority.root("CN=B", now=NOW)
     first_by_second = second.issue_authority("CN=A", key=first.key, path_length=None)
