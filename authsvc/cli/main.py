@@ -4,6 +4,7 @@ import typer
 
 from authsvc.cli import (
     apply,
+    blocks,
     check_config,
     demo,
     explain,
@@ -21,6 +22,7 @@ __all__ = ["main", "register_commands"]
 
 _COMMANDS = (
     apply,
+    blocks,
     check_config,
     demo,
     explain,

@@ -636,6 +636,7 @@ def test_without_any_configuration_the_error_says_how_to_get_one(
 
 WITH_CONFIGURATION = [
     "apply",
+    "blocks",
     "check-config",
     "explain",
     "export",
@@ -648,9 +649,13 @@ WITH_CONFIGURATION = [
 
 @pytest.mark.parametrize("command", WITH_CONFIGURATION)
 def test_a_configuration_that_is_not_there_is_an_error_of_every_command(tmp_path: Path, command: str) -> None:
-    argument = {"apply": ["people.yaml"], "explain": ["none"], "trust": ["list"], "verify": ["none.pem"]}.get(
-        command, []
-    )
+    argument = {
+        "apply": ["people.yaml"],
+        "blocks": ["list"],
+        "explain": ["none"],
+        "trust": ["list"],
+        "verify": ["none.pem"],
+    }.get(command, [])
     result = run_authsvc(command, *argument, config=tmp_path / "authsvc.yaml")
     assert result.exit_code == 2
     assert str(tmp_path / "authsvc.yaml") in result.stderr
@@ -701,6 +706,7 @@ def test_every_command_of_the_contract_is_there() -> None:
     assert command_names() == {
         *(
             "apply",
+            "blocks",
             "check-config",
             "demo",
             "explain",
