@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from ipaddress import ip_network
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from cryptography import x509
 from hypothesis import strategies as st
@@ -73,6 +73,9 @@ _ALTERNATIVES: tuple[Callable[[], x509.GeneralName], ...] = (
     lambda: upn("dave@renovations.example"),
     lambda: x509.RegisteredID(x509.ObjectIdentifier("1.2.3.4")),
 )
+_WILDCARD = 5
+"""Which of them that is."""
+
 _SUBTREES: tuple[Callable[[], x509.GeneralName], ...] = (
     lambda: x509.DirectoryName(name_from_text("O=Renovations")),
     lambda: x509.DirectoryName(name_from_text("OU=Sales,O=Renovations")),
@@ -295,7 +298,7 @@ def chains(draw: st.DrawFn, *, revocation: bool = False) -> GeneratedCase:
         authorities.append(_issue_authority(authorities[-1], plan, number))
     leaf = _issue_leaf(authorities[-1], leaf_plan)
     hints = [one.der for one in authorities[1:]]
-    marks = {f"alternative name {_ALTERNATIVES[one]().__class__.__name__}" for one in leaf_plan.alternatives}
+    marks = _marks(plans, leaf_plan)
     if root_extensions or root_length is not None:
         marks.add("constrained anchor")
     cross_signed = draw(_mostly(False, True))
@@ -304,18 +307,10 @@ def chains(draw: st.DrawFn, *, revocation: bool = False) -> GeneratedCase:
         marks.add("cross-sign")
     if any(plan.self_issued for plan in plans):
         marks.add("self-issued")
-    crls: list[IssuedCrl] = []
-    if revocation:
-        below: list[Authority | Issued] = [*authorities[1:], leaf]
-        for authority, subject in zip(authorities, below, strict=True):
-            listed = draw(_mostly("nothing", "the one below", "no list", "expired list"))
-            if listed != "no list":
-                crls.append(
-                    authority.crl(
-                        [subject] if listed == "the one below" else [4711],
-                        next_update=NOW - timedelta(minutes=1) if listed == "expired list" else None,
-                    )
-                )
+    crls = draw(_lists(authorities, leaf)) if revocation else []
+    profile: Literal["client", "rfc5280"] = draw(st.sampled_from(("rfc5280", "rfc5280", "rfc5280", "client")))
+    if profile == "client":
+        marks.add("client profile")
     return GeneratedCase(
         batch=batch_case(
             leaf,
@@ -326,11 +321,40 @@ def chains(draw: st.DrawFn, *, revocation: bool = False) -> GeneratedCase:
             explicit_policy=draw(st.sampled_from((False, False, True))),
             inhibit_policy_mapping=draw(st.sampled_from((False, False, False, True))),
             inhibit_any_policy=draw(st.sampled_from((False, False, False, True))),
-            profile=draw(st.sampled_from(("rfc5280", "rfc5280", "rfc5280", "client"))),
+            profile=profile,
             revocation="require" if revocation else "off",
         ),
         marks=frozenset(marks),
     )
+
+
+def _marks(plans: list[_AuthorityPlan], leaf: _LeafPlan) -> set[str]:
+    """Return what is in a chain that implementations read in different ways."""
+    marks = {f"alternative name {_ALTERNATIVES[one]().__class__.__name__}" for one in leaf.alternatives}
+    if leaf.subject.startswith("E="):
+        marks.add("mail in subject")
+    if any(plan.extensions.mappings and ANY in (plan.extensions.policies or ()) for plan in plans):
+        marks.add("mapped anyPolicy")
+    if _WILDCARD in leaf.alternatives:
+        marks.add("wildcard")
+    return marks
+
+
+@st.composite
+def _lists(draw: st.DrawFn, authorities: list[Authority], leaf: Issued) -> list[IssuedCrl]:
+    """Return a strategy for the lists of all authorities: mostly in order, some missing, expired or revoking."""
+    below: list[Authority | Issued] = [*authorities[1:], leaf]
+    crls = []
+    for authority, subject in zip(authorities, below, strict=True):
+        listed = draw(_mostly("nothing", "the one below", "no list", "expired list"))
+        if listed != "no list":
+            crls.append(
+                authority.crl(
+                    [subject] if listed == "the one below" else [4711],
+                    next_update=NOW - timedelta(minutes=1) if listed == "expired list" else None,
+                )
+            )
+    return crls
 
 
 def _issue_authority(issuer: Authority, plan: _AuthorityPlan, number: int) -> Authority:

@@ -35,7 +35,11 @@ class Difference:
         """Whether this row is about a disagreement."""
         return (
             self.oracle == oracle
-            and (opinion.valid if self.theirs == _VALID else not opinion.valid and self.theirs in opinion.detail)
+            and (
+                opinion.valid
+                if self.theirs == _VALID
+                else not opinion.valid and self.theirs in opinion.detail
+            )
             and self.reason == (_VALID if answer.valid else answer.reason.value)
             and self.words in answer.detail
             and (self.mark == _ANY or any(self.mark in mark for mark in case.marks))
