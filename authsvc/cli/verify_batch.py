@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import BinaryIO, Final, Literal, TypedDict
+from typing import Annotated, BinaryIO, Final, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -49,10 +49,16 @@ _LONGEST_LINE: Final = 128 * 1024 * 1024
 _ANCHOR_ID: Final = "batch"
 
 
+_LARGEST_ID: Final = 2**63 - 1
+"""Of a number: what every reader of JSON can hold, and far below what Python refuses to print."""
+
+_Id = str | int
+
+
 class BatchAnswer(TypedDict):
     """One line of the answer."""
 
-    id: str | int | None
+    id: _Id | None
     valid: bool
     reason: str
     milliseconds: float
@@ -61,7 +67,7 @@ class BatchAnswer(TypedDict):
 class _Case(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    id: str | int
+    id: str | Annotated[int, Field(ge=-_LARGEST_ID, le=_LARGEST_ID)]
     certificate: str
     anchors: list[str] = Field(default_factory=list)
     intermediates: list[str] = Field(default_factory=list)
@@ -100,7 +106,7 @@ def answer_line(line: bytes, *, now: Callable[[], datetime]) -> BatchAnswer:
     return BatchAnswer(id=name, valid=answer.valid, reason=answer.reason.value, milliseconds=milliseconds)
 
 
-def decide_line(line: bytes, *, now: Callable[[], datetime]) -> tuple[str | int | None, PathAnswer]:
+def decide_line(line: bytes, *, now: Callable[[], datetime]) -> tuple[_Id | None, PathAnswer]:
     """Return the id of a line, None if none can be made out, and the whole answer. Otherwise as `answer_line`."""
     try:
         case = _Case.model_validate_json(line)
@@ -121,14 +127,21 @@ def _refuse(reason: Reason, detail: str) -> PathAnswer:
     return PathAnswer(reason=reason, detail=detail, elements=())
 
 
-def _find_id(line: bytes) -> str | int | None:
+def _find_id(line: bytes) -> _Id | None:
     """Return the id of a line that is no case, if one can be made out."""
     try:
         document: object = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    name: object = document.get("id") if isinstance(document, dict) else None
-    return name if isinstance(name, str | int) and not isinstance(name, bool) else None
+    match document:
+        case {"id": bool()}:
+            return None
+        case {"id": str() as text}:
+            return text
+        case {"id": int() as number} if abs(number) <= _LARGEST_ID:
+            return number
+        case _:
+            return None
 
 
 def _decide(case: _Case, now: Callable[[], datetime]) -> PathAnswer:
@@ -158,7 +171,7 @@ def _decide(case: _Case, now: Callable[[], datetime]) -> PathAnswer:
     if rules.revocation is RevocationMode.REQUIRE:
         snapshot = read_lists(lists, store)
     octets = case.certificate.encode("ascii", "replace")
-    return check_file(octets, store, snapshot, front_end=API_NAME, now=at)
+    return check_file(octets, store, snapshot, front_end=API_NAME, now=at, drawn=False)
 
 
 def _read_every(texts: Iterable[str]) -> list[bytes]:

@@ -75,7 +75,7 @@ class PathElement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathAnswer:
-    """The answer and its path. `elements`: leaf first; empty where the certificate cannot be read.
+    """The answer and its path. `elements`: leaf first; empty where the certificate cannot be read, or nobody asked.
 
     `detail` is empty when allowed. `anchor_id`: of the anchor that the path ends at, empty where it ends at none.
     `revocation` is None where it was not asked because there is no path.
@@ -114,13 +114,20 @@ def check_file(  # noqa: PLR0913 - what the answer depends on is passed in
     now: datetime,
     hints: Sequence[bytes] = (),
     clock_skew: timedelta = timedelta(0),
+    drawn: bool = True,
 ) -> PathAnswer:
     """Check the first certificate of a file, PEM or DER; the others are hints. Otherwise as `check_path`."""
     match read_certificate_file(octets):
         case PresentedCertificate(der=der, chain=chain):
             presented = PresentedCertificate(der=der, chain=(*chain, *hints))
             return check_path(
-                presented, store, revocation, front_end=front_end, now=now, clock_skew=clock_skew
+                presented,
+                store,
+                revocation,
+                front_end=front_end,
+                now=now,
+                clock_skew=clock_skew,
+                drawn=drawn,
             )
         case UnreadableCertificate(problem=problem):
             return PathAnswer(reason=Reason.CERTIFICATE_UNREADABLE, detail=problem, elements=())
@@ -136,6 +143,7 @@ def check_path(  # noqa: PLR0913 - what the answer depends on is passed in
     front_end: str,
     now: datetime,
     clock_skew: timedelta = timedelta(0),
+    drawn: bool = True,
 ) -> PathAnswer:
     """Verify a certificate's path, then its revocation. Total, as `verify_path` is.
 
@@ -146,6 +154,7 @@ def check_path(  # noqa: PLR0913 - what the answer depends on is passed in
         front_end: which anchors count; `api` for those that count on the API.
         now: aware.
         clock_skew: how far each date may be missed.
+        drawn: whether anybody wants the elements of a refused path, which may cost as much as the answer.
 
     """
     outcome = verify_path(
@@ -158,7 +167,7 @@ def check_path(  # noqa: PLR0913 - what the answer depends on is passed in
     )
     match outcome:
         case PathRefusal():
-            elements = _draw_refused(presented, store, front_end, outcome)
+            elements = _draw_refused(presented, store, front_end, outcome) if drawn else ()
             return PathAnswer(reason=outcome.reason, detail=outcome.detail, elements=elements)
         case VerifiedCertificate():
             return _with_revocation(outcome, check_revocation(outcome, revocation, now=now))

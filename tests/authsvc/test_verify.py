@@ -539,6 +539,7 @@ def test_no_line_stops_a_batch(files: Files) -> None:
                 {"profile": "server"},
                 {"revocation": "prefer"},
                 {"id": None},
+                {"id": 1.5},
                 {"anchors": ["\ud800"]},
             )
         ),
@@ -550,6 +551,30 @@ def test_no_line_stops_a_batch(files: Files) -> None:
     assert {("bad_request", False)} == {(answer["reason"], answer["valid"]) for answer in refused}
     assert [None] * 6 + ["x", 7] == [answer["id"] for answer in refused[:8]]
     assert (last["id"], last["reason"]) == ("good", "allowed")
+
+
+@pytest.mark.parametrize(
+    "digits",
+    [
+        pytest.param(str(2**63), id="2 to the 63rd"),
+        pytest.param("-" + str(2**63), id="minus 2 to the 63rd"),
+        pytest.param("1" + "0" * 4_000, id="4,001 digits, which Python prints"),
+        pytest.param("1" + "0" * 6_000, id="6,001 digits, which Python refuses to print"),
+    ],
+)
+def test_an_id_that_no_reader_could_hold_is_a_bad_request_and_not_given_back(
+    files: Files, digits: str
+) -> None:
+    case = batch_case(files.world.dave, [files.world.root], name="ID")
+    line = json.dumps(case).replace('"ID"', digits)
+    (answer,) = lines_of(run_authsvc("verify", "--batch", "-", text=line))
+    assert (answer["id"], answer["reason"]) == (None, "bad_request")
+
+
+def test_a_number_may_be_an_id(files: Files) -> None:
+    case = {**batch_case(files.world.dave, [files.world.root], intermediates=[files.world.issuing]), "id": 7}
+    (answer,) = lines_of(run_authsvc("verify", "--batch", "-", text=json.dumps(case)))
+    assert (answer["id"], answer["reason"]) == (7, "allowed")
 
 
 def test_the_lines_of_a_batch_may_come_by_standard_input(files: Files) -> None:
