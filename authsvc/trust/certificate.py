@@ -269,10 +269,6 @@ def _read_key(  # noqa: PLR0911 - one return for each kind
         key: object = certificate.public_key()
     except UnsupportedAlgorithm:
         key = None
-    except ValueError:
-        if not needs_dsa_parameters(public_key_info):
-            raise
-        key = None
     match key:
         case rsa.RSAPublicKey():
             return KeyFacts(kind="RSA", bits=key.key_size, exponent=key.public_numbers().e)

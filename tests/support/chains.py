@@ -331,6 +331,9 @@ def chains(draw: st.DrawFn, *, revocation: bool = False) -> GeneratedCase:
 def _marks(plans: list[_AuthorityPlan], leaf: _LeafPlan) -> set[str]:
     """Return what is in a chain that implementations read in different ways."""
     marks = {f"alternative name {_ALTERNATIVES[one]().__class__.__name__}" for one in leaf.alternatives}
+    for plan in plans:
+        subtrees = (*plan.extensions.permitted, *plan.extensions.excluded)
+        marks |= {f"constraint {_SUBTREES[one]().__class__.__name__}" for one in subtrees}
     if leaf.subject.startswith("E="):
         marks.add("mail in subject")
     if any(plan.extensions.mappings and ANY in (plan.extensions.policies or ()) for plan in plans):
