@@ -1,5 +1,7 @@
 """The command line `authsvc`, whole: importing a command's file registers it."""
 
+import logging
+
 import typer
 
 from authsvc.cli import (
@@ -44,4 +46,5 @@ def register_commands() -> typer.Typer:
 
 def main() -> None:
     """Run the command line."""
+    logging.captureWarnings(True)  # what a library has to say about others' certificates is no answer of ours
     register_commands()(prog_name="authsvc")

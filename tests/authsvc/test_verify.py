@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
+import warnings
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from authsvc.cli.output import console
 from authsvc.cli.verify_batch import answer_line
@@ -502,6 +504,16 @@ def test_each_case_of_a_batch_has_one_answer_in_its_order(files: Files) -> None:
     ]
     assert [answer.valid for answer in answers] == [answer.reason == "allowed" for answer in answers]
     assert all(0 < answer.milliseconds < 10_000 for answer in answers)
+
+
+def test_what_a_library_has_to_say_about_a_certificate_is_no_answer(files: Files) -> None:
+    """`cryptography` warns of a common name of more than 64 characters; nothing of it stands on standard error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        long = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x" * 100, _validate=False)])
+        dave = files.world.issuing.issue(long)
+    case = batch_case(dave, [files.world.root], intermediates=[files.world.issuing])
+    assert [True] == [answer.valid for answer in verify_batch([case])]
 
 
 def lines_of(result: Result) -> list[dict[str, object]]:
