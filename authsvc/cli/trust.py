@@ -6,7 +6,7 @@ configuration), checks (`authsvc/operations/path_checking.py`), the drawing (`pa
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.text import Text
@@ -31,9 +31,13 @@ from authsvc.operations.service import API_NAME
 from authsvc.operations.trust_files import TrustFiles
 from authsvc.trust.anchors import TrustAnchor
 from authsvc.trust.certificate import CertificateFacts
+from authsvc.web.api.trust_anchors import write_trust_anchor
 from directory_assistance.dn import render_ldap
 
 __all__ = ["trust"]
+
+_CLIENT_AUTH: Final = "1.3.6.1.5.5.7.3.2"
+"""The one purpose that has a name here (RFC 5280 section 4.2.1.12)."""
 
 trust = typer.Typer(
     no_args_is_help=True, help="What is trusted for what; a certificate's path drawn against it."
@@ -54,7 +58,12 @@ def list_anchors(context: typer.Context, config: ConfigOption = None, as_json: J
     if as_json:
         print_json(
             {
-                "anchors": [_write_anchor(anchor, now) for anchor in store.anchors],
+                "trust_anchors": [
+                    _write_anchor(anchor, now) for anchor in store.anchors if not _is_cross(anchor)
+                ],
+                "cross_certificates": [
+                    _write_anchor(anchor, now) for anchor in store.anchors if _is_cross(anchor)
+                ],
                 "intermediates": [_write_certificate(facts) for facts in store.intermediates],
                 "warnings": list(files.warnings(now)),
             }
@@ -123,6 +132,10 @@ def show(  # noqa: PLR0913 - each option is one part of the question
     raise typer.Exit(Exit.of(answer.reason))
 
 
+def _is_cross(anchor: TrustAnchor) -> bool:
+    return anchor.settings.is_cross_certificate
+
+
 def _has_ended(anchor: TrustAnchor, now: datetime) -> bool:
     ends = anchor.settings.not_after
     return now > anchor.facts.not_after or (ends is not None and now >= ends)
@@ -131,7 +144,8 @@ def _has_ended(anchor: TrustAnchor, now: datetime) -> bool:
 def _print_anchor(anchor: TrustAnchor, now: datetime) -> None:
     facts = anchor.facts
     mark = ("✗", "red") if _has_ended(anchor, now) else ("✓", "green")
-    console.print(Text.assemble(mark, " ", (visible(anchor.id), "bold")))
+    kind = " (cross-certificate)" if _is_cross(anchor) else ""
+    console.print(Text.assemble(mark, " ", (visible(anchor.id), "bold"), kind))
     _print_certificate("subject", facts)
     for label, told in _settings_of(anchor).items():
         print_fact(label, told)
@@ -147,39 +161,31 @@ def _print_certificate(label: str, facts: CertificateFacts) -> None:
 def _settings_of(anchor: TrustAnchor) -> dict[str, str]:
     """Return what an anchor is trusted for, in words, under the names of the configuration."""
     settings = anchor.settings
-    purpose = "clientAuth" if settings.eku_required else "clientAuth, or none named"
+    floor = settings.floor
+    wanted = ", ".join("clientAuth" if one == _CLIENT_AUTH else one for one in sorted(settings.purposes))
     told = {
         "front_ends": "all" if settings.front_ends is None else ", ".join(sorted(settings.front_ends)),
-        "eku": purpose + (", anyExtendedKeyUsage too" if settings.allow_any_eku else ""),
-        "keys": f"RSA from {settings.floor.rsa_bits} bits, curves from {settings.floor.curve_bits}",
+        "eku": wanted
+        + ("" if settings.eku_required else ", or none named")
+        + (", anyExtendedKeyUsage too" if settings.allow_any_eku else ""),
+        "keys": f"RSA from {floor.rsa_bits} bits, curves from {floor.curve_bits}, hashes from {floor.hash_bits}",
         "revocation": settings.revocation.value,
     }
+    if settings.not_before is not None:
+        told["not_before"] = settings.not_before.isoformat()
     if settings.not_after is not None:
         told["not_after"] = settings.not_after.isoformat()
     if settings.permitted_names is not None:
         told["names"] = "; ".join(f"*,{render_ldap(name)}" for name in settings.permitted_names) or "none"
+    if settings.domains is not None:
+        told["domains"] = ", ".join(sorted(settings.domains))
     if settings.required_policies:
         told["policies"] = ", ".join(sorted(settings.required_policies))
     return told
 
 
 def _write_anchor(anchor: TrustAnchor, now: datetime) -> dict[str, object]:
-    settings = anchor.settings
-    return {
-        "id": anchor.id,
-        **_write_certificate(anchor.facts),
-        "in_force": not _has_ended(anchor, now),
-        "front_ends": None if settings.front_ends is None else sorted(settings.front_ends),
-        "eku_required": settings.eku_required,
-        "allow_any_eku": settings.allow_any_eku,
-        "minimum_rsa_bits": settings.floor.rsa_bits,
-        "trusted_until": None if settings.not_after is None else settings.not_after.isoformat(),
-        "permitted_names": None
-        if settings.permitted_names is None
-        else [render_ldap(name) for name in settings.permitted_names],
-        "policies": sorted(settings.required_policies),
-        "revocation": settings.revocation.value,
-    }
+    return {**write_trust_anchor(anchor).model_dump(mode="json"), "in_force": not _has_ended(anchor, now)}
 
 
 def _write_certificate(facts: CertificateFacts) -> dict[str, object]:

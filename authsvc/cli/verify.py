@@ -108,7 +108,8 @@ def verify(  # noqa: PLR0913 - the options of the contract
 ) -> None:
     """Verify a certificate's path and revocation, nothing else, and draw the path with what is wrong at its element.
 
-    Without --anchors the configuration's anchors, intermediates and lists count, those of the options beside them.
+    Without --anchors the configuration's trust counts: --intermediates stand beside its own, --crls in the place of its
+    lists.
 
     Exit code 0: valid, or the whole batch was answered; 1: not valid; 2: a file cannot be used; 3: undecided, because a
     source of revocation cannot be used.

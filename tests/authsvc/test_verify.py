@@ -448,8 +448,9 @@ def test_trust_list_comes_as_json(place: Place) -> None:
     document = document_of(result)
     assert isinstance(document, dict)
     assert result.exit_code == 0
-    assert [(anchor["id"], anchor["in_force"]) for anchor in document["anchors"]] == [("corp", True)]
-    assert document["anchors"][0]["sha256"] == hashlib.sha256(world().root.der).hexdigest()
+    assert [(anchor["id"], anchor["in_force"]) for anchor in document["trust_anchors"]] == [("corp", True)]
+    assert document["cross_certificates"] == []
+    assert document["trust_anchors"][0]["sha256"] == hashlib.sha256(world().root.der).hexdigest()
     assert [each["subject"] for each in document["intermediates"]] == [
         "CN=Renovations Issuing CA,O=Renovations"
     ]
