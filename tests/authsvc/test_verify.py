@@ -17,7 +17,7 @@ from authsvc.cli.verify_batch import answer_line
 from authsvc.reason import Reason
 from tests.support.batch import BatchCase, batch_case, pem_of, verify_batch
 from tests.support.command_line import Result, document_of, run_authsvc
-from tests.support.pki import NOW, Authority, SmallWorld, small_world
+from tests.support.pki import BEGIN, END, NOW, Authority, SmallWorld, small_world
 from tests.support.service import Place, lay_place, world
 
 TRUST: dict[str, object] = {
@@ -454,6 +454,26 @@ def test_trust_list_comes_as_json(place: Place) -> None:
     assert [each["subject"] for each in document["intermediates"]] == [
         "CN=Renovations Issuing CA,O=Renovations"
     ]
+
+
+def test_trust_list_tells_cross_certificates_with_their_limits(place: Place) -> None:
+    place.write("partner.pem", Authority.root("CN=Partner CA", now=NOW, not_before=BEGIN, not_after=END).pem)
+    cross = {
+        "name": "partner",
+        "file": "partner.pem",
+        "permitted_names": ["O=Partners"],
+        "domains": ["Renovations"],
+        "not_after": "2110-01-01",
+    }
+    place.configure(trust=TRUST | {"cross_certificates": [cross]})
+    result = run_authsvc("trust", "list", config=place.file)
+    assert result.exit_code == 0, result.output
+    assert "✓ partner (cross-certificate)\n  subject        CN=Partner CA\n" in result.stdout
+    assert "  domains        Renovations\n" in result.stdout
+    document = document_of(run_authsvc("trust", "list", "--json", config=place.file))
+    assert isinstance(document, dict)
+    assert [one["id"] for one in document["cross_certificates"]] == ["partner"]
+    assert [one["id"] for one in document["trust_anchors"]] == ["corp"]
 
 
 def test_trust_list_says_no_when_trust_in_an_anchor_has_ended(place: Place) -> None:
