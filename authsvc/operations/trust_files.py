@@ -279,7 +279,8 @@ def _read_list(one: _ListFile, store: TrustStore) -> _ListFile:
     stamps: dict[Path, _Stamp | None] = {}
     try:
         octets = _read_file(one.path, LARGEST_CRL, stamps)
-        found = read_crl(octets, store.by_der.values(), source=str(one.path))
+        found = read_crl(octets, source=str(one.path))
+        _require_signer(found, store)
     except TrustMaterialError as error:
         return replace(one, stamp=stamps[one.path], problem=str(error))
     if one.held is not None and _goes_back(found, one.held):
@@ -292,6 +293,24 @@ def _read_list(one: _ListFile, store: TrustStore) -> _ListFile:
     return replace(one, stamp=stamps[one.path], held=found, problem="")
 
 
+def _require_signer(found: RevocationList, store: TrustStore) -> None:
+    """Refuse a list that no known authority has signed.
+
+    Raises:
+        TrustMaterialError: nobody of the issuer's name is known, or none of them has signed it.
+
+    """
+    known = [facts for facts in store.by_der.values() if facts.subject_key == found.issuer_key]
+    if not known:
+        raise TrustMaterialError(
+            f"`{found.source}`: issuer `{found.issuer_text}` is neither a trust anchor nor a configured intermediate: "
+            "its signature cannot be checked"
+        )
+    problems = [found.find_signature_problem(facts) for facts in known]
+    if all(problems):
+        raise TrustMaterialError(f"`{found.source}`: {problems[0]}")
+
+
 def _snapshot_of(lists: Iterable[_ListFile]) -> RevocationSnapshot:
     listed = tuple(lists)
     return RevocationSnapshot.of(
@@ -302,7 +321,7 @@ def _snapshot_of(lists: Iterable[_ListFile]) -> RevocationSnapshot:
 
 def _goes_back(found: RevocationList, held: RevocationList) -> bool:
     """Whether a list of the same issuer and scope is older than the one at hand (threat T37)."""
-    if (found.issuer, found.scope) != (held.issuer, held.scope):
+    if not found.same_series(held):
         return False
     return held.supersedes(found) or found.this_update < held.this_update
 
