@@ -5,14 +5,17 @@ What lives here: how `verify` and `trust show` print an answer. What does not: t
 """
 
 import textwrap
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
 from rich.text import Text
 
 from authsvc.cli.output import console, visible
+from authsvc.decision.wording import tell_revocation
 from authsvc.operations.path_checking import PathAnswer, PathElement, Role
-from authsvc.trust.revocation import RevocationEvidence, RevocationOutcome, RevocationStatus
+from authsvc.trust.revocation import RevocationEvidence
+from authsvc.web.api.documents import write_revocation
 
 __all__ = ["print_answer", "print_fact", "write_answer"]
 
@@ -45,9 +48,10 @@ def print_answer(answer: PathAnswer, *, now: datetime) -> None:
     if not answer.elements:
         label = Text.assemble("  ", ("✗", "red"), f" {Role.CERTIFICATE.value.ljust(_ROLE_WIDTH)}")
         _print_folded(label, answer.detail, style="red")
-    if isinstance(answer.revocation, RevocationEvidence):
+    if answer.valid and answer.revocation is not None:
         console.print()
-        print_fact("revocation", _tell(answer.revocation, now))
+        for position, told in enumerate(_tell(answer.revocation, now)):
+            print_fact("" if position else "revocation", told)
 
 
 def _print_element(element: PathElement) -> None:
@@ -79,16 +83,15 @@ def _print_folded(label: Text, text: str, end: str = "", *, style: str = "") -> 
     console.print(label.append(f"\n{_INDENT}".join(folded), style).append(end, "dim"))
 
 
-def _tell(evidence: RevocationEvidence, now: datetime) -> str:
-    if evidence.status is RevocationStatus.NOT_CHECKED:
-        return f"not checked (mode {evidence.policy.value})"
-    told = evidence.status.value.replace("_", " ")
-    if evidence.lists:
-        told += f", by {', '.join(f'`{each}`' for each in evidence.lists)}"
+def _tell(evidence: RevocationEvidence, now: datetime) -> Iterator[str]:
+    """Yield what revocation of the whole path comes to, and then what is known of each certificate and from where."""
+    told = f"{evidence.status.value.replace('_', ' ')} (mode {evidence.policy.value})"
     age = evidence.age(now)
-    if age is not None and evidence.next_update is not None:
-        told += f", {age.total_seconds():.0f} s old, next update {evidence.next_update.isoformat()}"
-    return f"{told}; {evidence.detail}" if evidence.detail else told
+    if age is not None:
+        told += f", {age.total_seconds():.0f} s old"
+    yield f"{told}, by grace" if evidence.grace_used else told
+    *each, _everything = tell_revocation(evidence)
+    yield from (f"{subject}: {known}" for subject, known in each)
 
 
 def write_answer(answer: PathAnswer, *, now: datetime) -> dict[str, object]:
@@ -100,7 +103,9 @@ def write_answer(answer: PathAnswer, *, now: datetime) -> dict[str, object]:
         "at": now.isoformat(),
         "trust_anchor": answer.anchor_id or None,
         "path": [_write_element(element) for element in answer.elements],
-        "revocation": None if answer.revocation is None else _write_revocation(answer.revocation, now),
+        "revocation": None
+        if answer.revocation is None
+        else write_revocation(answer.revocation, now, expose=True).model_dump(mode="json"),
     }
 
 
@@ -117,18 +122,3 @@ def _write_element(element: PathElement) -> dict[str, object]:
             "not_after": facts.not_after.isoformat(),
         }
     return {"role": element.role.value, "subject": element.name, "problem": element.problem, **known}
-
-
-def _write_revocation(outcome: RevocationOutcome, now: datetime) -> dict[str, object]:
-    if not isinstance(outcome, RevocationEvidence):
-        return {"status": outcome.reason.value, "detail": outcome.detail}
-    age = outcome.age(now)
-    return {
-        "status": outcome.status.value,
-        "policy": outcome.policy.value,
-        "lists": list(outcome.lists),
-        "this_update": None if outcome.this_update is None else outcome.this_update.isoformat(),
-        "next_update": None if outcome.next_update is None else outcome.next_update.isoformat(),
-        "age_seconds": None if age is None else round(age.total_seconds()),
-        "detail": outcome.detail,
-    }

@@ -186,7 +186,7 @@ class _Material:
             for facts in dict.fromkeys(facts for path in self.anchors for facts in _read_facts(path))
         ]
         store = TrustStore.of(anchors, self._read_intermediates())
-        return _Trust(store=store, revocation=self._read_lists(store))
+        return _Trust(store=store, revocation=self._read_lists())
 
     def read_beside(self, settings: Settings, rules: PathRules) -> _Trust:
         """Read the configuration's trust, the options' intermediates beside it, and their lists instead of its own."""
@@ -197,17 +197,16 @@ class _Material:
         store = TrustStore.of(anchors, (*configured.store.intermediates, *self._read_intermediates()))
         return _Trust(
             store=store,
-            revocation=self._read_lists(store) if self.crls else configured.revocation,
+            revocation=self._read_lists() if self.crls else configured.revocation,
             clock_skew=settings.clock_skew,
         )
 
     def _read_intermediates(self) -> list[CertificateFacts]:
         return [facts for path in self.intermediates for facts in _read_facts(path)]
 
-    def _read_lists(self, store: TrustStore) -> RevocationSnapshot:
+    def _read_lists(self) -> RevocationSnapshot:
         return read_lists(
-            (one for path in self.crls for one in read_revocation_lists(path.read_bytes(), source=str(path))),
-            store,
+            one for path in self.crls for one in read_revocation_lists(path.read_bytes(), source=str(path))
         )
 
 

@@ -169,7 +169,7 @@ def _decide(case: _Case, now: Callable[[], datetime]) -> PathAnswer:
         return _refuse(Reason.CERTIFICATE_UNTRUSTED, "no certificate is given that can be a trust anchor")
     snapshot = RevocationSnapshot()
     if rules.revocation is RevocationMode.REQUIRE:
-        snapshot = read_lists(lists, store)
+        snapshot = read_lists(lists)
     octets = case.certificate.encode("ascii", "replace")
     return check_file(octets, store, snapshot, front_end=API_NAME, now=at, drawn=False)
 

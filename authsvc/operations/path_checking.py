@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 from authsvc.presented.body import read_certificate_file
 from authsvc.presented.presentation import PresentedCertificate, UnreadableCertificate
@@ -34,7 +34,9 @@ from authsvc.trust.profile import find_cost_problem
 from authsvc.trust.revocation import (
     RevocationEvidence,
     RevocationOutcome,
+    RevocationRefusal,
     RevocationSnapshot,
+    RevocationUndecided,
     SourceProblem,
     check_revocation,
 )
@@ -78,14 +80,14 @@ class PathAnswer:
     """The answer and its path. `elements`: leaf first; empty where the certificate cannot be read, or nobody asked.
 
     `detail` is empty when allowed. `anchor_id`: of the anchor that the path ends at, empty where it ends at none.
-    `revocation` is None where it was not asked because there is no path.
+    `revocation` is None where nobody asked, because there is no path.
     """
 
     reason: Reason
     detail: str
     elements: tuple[PathElement, ...]
     anchor_id: str = ""
-    revocation: RevocationOutcome | None = None
+    revocation: RevocationEvidence | None = None
 
     @property
     def valid(self) -> bool:
@@ -93,13 +95,13 @@ class PathAnswer:
         return self.reason is Reason.ALLOWED
 
 
-def read_lists(lists: Iterable[tuple[str, bytes]], store: TrustStore) -> RevocationSnapshot:
+def read_lists(lists: Iterable[tuple[str, bytes]]) -> RevocationSnapshot:
     """Read revocation lists, each with what messages call it; one that cannot be used is a problem of the snapshot."""
     read: list[RevocationList] = []
     problems: list[SourceProblem] = []
     for source, octets in lists:
         try:
-            read.append(read_crl(octets, store.by_der.values(), source=source))
+            read.append(read_crl(octets, source=source))
         except TrustMaterialError as error:
             problems.append(SourceProblem(source=source, problem=str(error)))
     return RevocationSnapshot.of(read, problems)
@@ -174,16 +176,22 @@ def check_path(  # noqa: PLR0913 - what the answer depends on is passed in
 
 
 def _with_revocation(verified: VerifiedCertificate, outcome: RevocationOutcome) -> PathAnswer:
-    reason, detail = Reason.ALLOWED, ""
-    if not isinstance(outcome, RevocationEvidence):
-        reason, detail = outcome.reason, outcome.detail
+    match outcome:
+        case RevocationEvidence() as evidence:
+            reason, detail = Reason.ALLOWED, ""
+        case RevocationRefusal(reason=reason, detail=detail, evidence=evidence):
+            pass
+        case RevocationUndecided(reason=reason, detail=detail, evidence=evidence):
+            pass
+        case _:
+            assert_never(outcome)
     elements = _elements_to_anchor(verified.path)
     return PathAnswer(
         reason=reason,
         detail=detail,
         elements=_mark(elements, detail, otherwise=0) if detail else elements,
         anchor_id=verified.anchor_id,
-        revocation=outcome,
+        revocation=evidence,
     )
 
 

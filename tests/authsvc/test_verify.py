@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from authsvc.cli.output import console
 from authsvc.cli.verify_batch import answer_line
 from authsvc.reason import Reason
-from tests.support.batch import BatchCase, batch_case, pem_of, verify_batch
+from tests.support.batch import BatchCase, batch_case, crl_pem, pem_of, verify_batch
 from tests.support.command_line import Result, document_of, run_authsvc
 from tests.support.pki import BEGIN, END, NOW, Authority, SmallWorld, small_world
 from tests.support.service import Place, lay_place, world
@@ -83,8 +83,11 @@ def test_a_certificate_with_a_path_and_current_lists_is_valid(files: Files) -> N
         "  │\n"
         "  ✓ certificate  CN=Dave Lawson,O=Renovations  until 2027-03-01\n"
         "\n"
-        f"  revocation     good, by `{files.folder}/issuing.crl`, `{files.folder}/root.crl`, 3600 s old, "
-        "next update 2026-03-08T12:00:00+00:00\n"
+        "  revocation     good (mode require), 3600 s old\n"
+        f"                 CN=Dave Lawson,O=Renovations: good by `{files.folder}/issuing.crl` number 1, "
+        "until 2026-03-08T12:00:00+00:00\n"
+        f"                 CN=Renovations Issuing CA,O=Renovations: good by `{files.folder}/root.crl` number 1, "
+        "until 2026-03-08T12:00:00+00:00\n"
     )
 
 
@@ -119,13 +122,14 @@ def test_without_lists_nothing_is_known_and_that_is_not_valid(files: Files) -> N
 def test_revocation_is_not_looked_at_when_nobody_wants_it(files: Files) -> None:
     result = files.verify(files.folder / "dave.pem", "--revocation", "off")
     assert result.exit_code == 0
-    assert "revocation     not checked (mode off)" in result.stdout
+    assert result.stdout.endswith("\n\n  revocation     not checked (mode off)\n")
 
 
 def test_what_is_accepted_without_proof_is_told(files: Files) -> None:
     result = files.verify(files.folder / "dave.pem", "--revocation", "prefer")
     assert result.exit_code == 0
-    assert "revocation     unknown accepted; no current list covers" in result.stdout
+    assert "revocation     unknown accepted (mode prefer)\n" in result.stdout
+    assert "CN=Dave Lawson,O=Renovations: unknown: no current list covers" in result.stdout
 
 
 def test_a_revoked_certificate_is_marked_where_it_stands(files: Files) -> None:
@@ -151,8 +155,8 @@ def test_a_revoked_issuer_is_marked_where_it_stands(files: Files) -> None:
 
 
 def test_a_list_that_cannot_be_used_is_undecided(files: Files) -> None:
-    stranger = files.put("stranger.crl", Authority.root("CN=Elsewhere", now=NOW).crl().pem)
-    result = files.verify(files.folder / "dave.pem", "--crls", files.folder / "root.crl", "--crls", stranger)
+    broken = files.put("broken.crl", b"\x30\x00")
+    result = files.verify(files.folder / "dave.pem", "--crls", files.folder / "root.crl", "--crls", broken)
     assert result.exit_code == 3
     assert result.stdout.startswith("undecided: revocation_unavailable")
 
@@ -253,6 +257,11 @@ def test_the_same_answer_comes_as_json(files: Files) -> None:
     document = document_of(result)
     assert isinstance(document, dict)
     path = document.pop("path")
+    evidence = document["revocation"].pop("certificates")
+    assert [(one["subject"], one["status"]) for one in evidence] == [
+        ("CN=Dave Lawson,O=Renovations", "good"),
+        ("CN=Renovations Issuing CA,O=Renovations", "good"),
+    ]
     assert [element["role"] for element in path] == ["certificate", "intermediate", "anchor"]
     assert path[0]["sha256"] == hashlib.sha256(files.world.dave.der).hexdigest()
     assert document == {
@@ -264,11 +273,13 @@ def test_the_same_answer_comes_as_json(files: Files) -> None:
         "revocation": {
             "status": "good",
             "policy": "require",
+            "source": "crl",
             "lists": [str(files.folder / "issuing.crl"), str(files.folder / "root.crl")],
-            "this_update": "2026-03-01T11:00:00+00:00",
-            "next_update": "2026-03-08T12:00:00+00:00",
+            "responders": [],
+            "this_update": "2026-03-01T11:00:00Z",
+            "next_update": "2026-03-08T12:00:00Z",
             "age_seconds": 3600,
-            "detail": "",
+            "grace_used": False,
         },
     }
 
@@ -278,7 +289,7 @@ def test_a_refusal_comes_as_json_with_the_problem_at_its_element(files: Files) -
     document = document_of(result)
     assert isinstance(document, dict)
     assert result.exit_code == 1
-    assert document["revocation"]["status"] == "revocation_unknown"
+    assert document["revocation"]["status"] == "unknown"
     assert [bool(element["problem"]) for element in document["path"]] == [True, False, False]
     stranger = document_of(files.verify(files.put("x.pem", small_world().dave.pem), "--json"))
     assert isinstance(stranger, dict)
@@ -502,7 +513,7 @@ def test_each_case_of_a_batch_has_one_answer_in_its_order(files: Files) -> None:
             **good,
             "id": "list that cannot be used",
             "revocation": "require",
-            "crls": [small_world().root.crl().pem],
+            "crls": [crl_pem(b"\x30\x00")],
         },
         {
             **good,
