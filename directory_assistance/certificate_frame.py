@@ -38,6 +38,9 @@ LARGEST_CERTIFICATE: Final = 65_536
 _LONGEST_SERIAL_NUMBER: Final = 20
 """Octets of a serial number (RFC 5280 section 4.1.2.2), not counting the one that keeps it positive."""
 
+_MOST_EXTENSIONS: Final = 100
+"""Extensions of one certificate: real ones have about ten, and reading each costs some microseconds (threat T24)."""
+
 _VERSION_3: Final = 2
 """How version 3 is encoded."""
 
@@ -145,6 +148,8 @@ def _read_extensions(content: bytes) -> dict[str, bytes]:
     """Return the content of extnValue by dotted type (RFC 5280 section 4.1: at least one, each once)."""
     extensions: dict[str, bytes] = {}
     elements = read_elements(read_element(content, SEQUENCE).content)
+    if len(elements) > _MOST_EXTENSIONS:
+        raise CertificateSyntaxError(f"expected at most {_MOST_EXTENSIONS} extensions, found {len(elements)}")
     if not elements:
         raise DerSyntaxError("expected at least 1 element, found 0")
     for element in elements:
