@@ -397,7 +397,8 @@ def _find_date_problems(question: _Question, path: Sequence[CertificateFacts]) -
                     f"now is {question.now.isoformat()}",
                 )
             )
-        if question.now > facts.not_after + _allowance(question, position):
+        # On this side of the comparison, because a certificate without an end has the last instant there is.
+        if question.now - _allowance(question, position) > facts.not_after:
             findings.append(
                 Finding(
                     reason=Reason.CERTIFICATE_EXPIRED,
@@ -425,7 +426,7 @@ def _evidence(
         anchor=anchor,
         front_end=front_end,
         not_after=min(ends),
-        expired_accepted=question.now > path[0].not_after + question.clock_skew,
+        expired_accepted=question.now - question.clock_skew > path[0].not_after,
         pool=question.pool,
         seal=_SEAL,
     )
