@@ -88,7 +88,7 @@ class AnchorSettings:
     an empty tuple permits nothing. `front_ends`: where the anchor counts, None for everywhere; on the API
     listener a limited anchor counts only if it lists `api`. `domains`: the only domains whose directories may hold
     the owner, None for all. `is_cross_certificate`: trust in one foreign authority or one pinned leaf, which no path
-    may go through to another anchor. `required_policies`: dotted certificate policies of which the path must be valid
+    may go through to another anchor, whatever certificate its key stands in, and on whatever front end. `required_policies`: dotted certificate policies of which the path must be valid
     for one; empty for no requirement. `explicit_policy`, `inhibit_policy_mapping`, `inhibit_any_policy`: the inputs
     of RFC 5280 section 6.1.1; the client profile asks for an explicit policy wherever it asks for any.
     `profile`: what certificates must be beyond RFC 5280.
@@ -230,18 +230,21 @@ class FrontEndTrust:
     """The anchors that count on one front end, in the order of the configuration, ready for building paths.
 
     `by_certificate` gives the first anchor of a certificate (by its octets); `by_subject` the certificates of
-    anchors by subject; `never_between` are subject and key digest of cross-certificates, which may only end a path.
+    anchors by subject. `cross_certificates` are the octets of the cross-certificates of all front ends, and
+    `never_between` the digests of their keys: where one does not count, it is not trusted without its limits either.
     """
 
     anchors: tuple[TrustAnchor, ...]
     by_certificate: Mapping[bytes, TrustAnchor]
     by_subject: Mapping[NameKey, tuple[CertificateFacts, ...]]
-    never_between: frozenset[tuple[NameKey, bytes]]
+    cross_certificates: frozenset[bytes]
+    never_between: frozenset[bytes]
 
     @classmethod
-    def of(cls, anchors: Iterable[TrustAnchor]) -> "FrontEndTrust":
-        """Return the same anchors, indexed."""
+    def of(cls, anchors: Iterable[TrustAnchor], all_anchors: Iterable[TrustAnchor]) -> "FrontEndTrust":
+        """Return the same anchors, indexed; `all_anchors` are those of all front ends."""
         listed = tuple(anchors)
+        crossing = [one.facts for one in all_anchors if one.settings.is_cross_certificate]
         by_certificate: dict[bytes, TrustAnchor] = {}
         for anchor in listed:
             by_certificate.setdefault(anchor.der, anchor)
@@ -249,11 +252,8 @@ class FrontEndTrust:
             anchors=listed,
             by_certificate=MappingProxyType(by_certificate),
             by_subject=CertificatePool.of(anchor.facts for anchor in listed).by_subject,
-            never_between=frozenset(
-                (anchor.facts.subject_key, anchor.facts.key_sha256)
-                for anchor in listed
-                if anchor.settings.is_cross_certificate
-            ),
+            cross_certificates=frozenset(facts.der for facts in crossing),
+            never_between=frozenset(facts.key_sha256 for facts in crossing),
         )
 
 
@@ -307,10 +307,12 @@ class TrustStore:
             by_der=MappingProxyType({facts.der: facts for facts in everything}),
             pool=CertificatePool.of(pool, prove_all(everything)),
             profile=profile,
-            _everywhere=FrontEndTrust.of(anchor for anchor in listed if anchor.settings.front_ends is None),
+            _everywhere=FrontEndTrust.of(
+                (anchor for anchor in listed if anchor.settings.front_ends is None), listed
+            ),
             _by_front_end=MappingProxyType(
                 {
-                    name: FrontEndTrust.of(one for one in listed if one.settings.counts_on(name))
+                    name: FrontEndTrust.of((one for one in listed if one.settings.counts_on(name)), listed)
                     for name in limited
                 }
             ),

@@ -83,7 +83,7 @@ class VerifiedCertificate:
     `not_after` is the instant from which this evidence no longer holds: the earliest end of all elements of
     the path and of the trust in the anchor; no cache may outlive it. `expired_accepted` says that the
     certificate had expired and was accepted by the front end's grace. `pool` is everything else that was at hand to
-    build paths from. Not checked: revocation.
+    build paths from, `never_between` what must not stand in the middle of one. Not checked: revocation.
     """
 
     names: CertificateNames
@@ -93,6 +93,7 @@ class VerifiedCertificate:
     not_after: datetime
     expired_accepted: bool
     pool: CertificatePool = field(default_factory=CertificatePool, repr=False, compare=False)
+    never_between: frozenset[bytes] = field(default=frozenset(), repr=False, compare=False)
     seal: InitVar[object]
 
     def __post_init__(self, seal: object) -> None:
@@ -220,11 +221,13 @@ def find_signer_paths(
     if anchor.facts.subject_key == signer:
         yield (anchor.facts,)
     for candidate in pool.named(signer):
+        if candidate.key_sha256 in verified.never_between:
+            continue
         found = build_paths(
             candidate,
             anchors={anchor.facts.subject_key: (anchor.facts,)},
             pool=pool,
-            never_between=frozenset(),
+            never_between=verified.never_between,
             checks=checks,
         )
         for path in islice(found, _MOST_PATHS):
@@ -308,11 +311,17 @@ def _reaches_anchor_by_name(question: _Question) -> bool:
 
 
 def _find_paths(question: _Question) -> Iterator[tuple[tuple[CertificateFacts, ...], TrustAnchor]]:
-    """Yield every path with each anchor that it ends at: one certificate may stand under several ids."""
+    """Yield every path with each anchor that it ends at: one certificate may stand under several ids.
+
+    A leaf that is pinned by a cross-certificate has no other path, even if its issuer is trusted too (semantics
+    section 8).
+    """
     leaf, trust = question.leaf, question.trust
     for anchor in trust.anchors:
         if anchor.der == leaf.der:
             yield (leaf,), anchor
+    if leaf.der in trust.cross_certificates:
+        return
     paths = build_paths(
         leaf,
         anchors=trust.by_subject,
@@ -428,6 +437,7 @@ def _evidence(
         not_after=min(ends),
         expired_accepted=question.now - question.clock_skew > path[0].not_after,
         pool=question.pool,
+        never_between=question.trust.never_between,
         seal=_SEAL,
     )
 
@@ -437,6 +447,9 @@ def _explain_untrusted(question: _Question, store: TrustStore, front_end: str) -
     leaf = question.leaf
     if not question.trust.anchors:
         return f"no trust anchor counts on front end `{front_end}`"
+    pinned = [anchor for anchor in store.anchors if anchor.der == leaf.der]
+    if pinned:
+        return f"trust anchor `{pinned[0].id}` does not count on front end `{front_end}`"
     if leaf.issuer_is_subject:
         return f"`{leaf.subject_text}` is self-signed, and is no trust anchor on front end `{front_end}`"
     if question.checks.exhausted:
@@ -455,6 +468,11 @@ def _explain_untrusted(question: _Question, store: TrustStore, front_end: str) -
         )
     if named:
         return f"trust anchor `{named[0].id}` does not count on front end `{front_end}`"
+    if any(facts.key_sha256 in question.trust.never_between for facts in question.pool.named(top.issuer_key)):
+        return (
+            f"issuer `{top.issuer_text}` of `{top.subject_text}` has the key of a cross-certificate, "
+            "and no path goes through one to another trust anchor"
+        )
     return _explain_unknown_issuer(question, climbed)
 
 
@@ -464,7 +482,14 @@ def _climb(question: _Question) -> list[CertificateFacts]:
     while True:
         above = question.pool.named(climbed[-1].issuer_key)
         issuer = next(
-            (one for one in above if one not in climbed and question.checks.hold(climbed[-1], one)), None
+            (
+                one
+                for one in above
+                if one not in climbed
+                and one.key_sha256 not in question.trust.never_between
+                and question.checks.hold(climbed[-1], one)
+            ),
+            None,
         )
         if issuer is None:
             return climbed

@@ -12,7 +12,7 @@ Invariants:
 * Nothing that a stranger sends costs more than the budgets: signature checks, steps, depth, paths (threat T24). What
   is beyond a budget is not trusted. No key is used that is too expensive (`find_cost_problem`, threat T25).
 * No name and key stands in a path twice (no cycles). A trust anchor's certificate is never in the middle of a path,
-  and nor is the key of a cross-certificate, under whatever certificate: what goes through it ends there.
+  and nor is the key of a cross-certificate, under whatever certificate and name: what goes through it ends there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -148,7 +148,7 @@ def build_paths(
     *,
     anchors: Mapping[NameKey, Sequence[CertificateFacts]],
     pool: CertificatePool,
-    never_between: frozenset[tuple[NameKey, bytes]],
+    never_between: frozenset[bytes],
     checks: SignatureChecks,
 ) -> Iterator[tuple[CertificateFacts, ...]]:
     """Yield every path from a certificate to an anchor whose names chain and whose signatures hold.
@@ -160,7 +160,7 @@ def build_paths(
         end: where paths begin.
         anchors: certificates of anchors, by subject.
         pool: what may stand between; holds no key that is too expensive.
-        never_between: subject and key digest of what may only end a path.
+        never_between: digests of keys that may only end a path.
         checks: the budgets, shared by everything that one request causes.
 
     Yields:
@@ -177,7 +177,7 @@ def build_paths(
             used = {(facts.subject_key, facts.key_sha256) for facts in path}
             for facts in reversed(_likely_first(top, pool.named(top.issuer_key))):
                 who = (facts.subject_key, facts.key_sha256)
-                if who not in used and who not in never_between and facts not in ends:
+                if who not in used and facts.key_sha256 not in never_between and facts not in ends:
                     unfinished.append((path, facts, False))
         unfinished.extend((path, facts, True) for facts in reversed(_likely_first(top, ends)))
 
