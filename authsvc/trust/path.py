@@ -41,6 +41,7 @@ from authsvc.trust.profile import (
     find_end_entity_problems,
     find_issuer_profile_problems,
     find_signer_problems,
+    narrow_purposes,
 )
 from directory_assistance.certificate_frame import read_certificate_frame
 from directory_assistance.certificate_names import CertificateNames, read_names_of_frame
@@ -341,6 +342,7 @@ def _find_path_problems(
     """Return everything that is wrong with a path whose signatures hold."""
     settings = anchor.settings
     last = len(path) - 1
+    rules = settings.end_entity_rules
     findings: list[Finding] = []
     for position, facts in enumerate(path):
         findings += find_critical_problems(facts)
@@ -348,9 +350,8 @@ def _find_path_problems(
             findings += find_authority_problems(path, position)
         if settings.profile is Profile.CLIENT:
             check = find_issuer_profile_problems if position > 0 else find_end_entity_problems
-            findings += check(
-                facts, floor=settings.floor, rules=settings.end_entity_rules, is_anchor=position == last
-            )
+            findings += check(facts, floor=settings.floor, rules=rules, is_anchor=position == last)
+            rules = narrow_purposes(rules, facts)
     problem = find_name_constraint_problem(path)
     if problem:
         findings.append(Finding(reason=Reason.CERTIFICATE_UNTRUSTED, detail=problem))
