@@ -80,17 +80,17 @@ class RevocationMode(StrEnum):
 class AnchorSettings:
     """What an anchor is trusted for, apart from the certificate.
 
-    `id`: what `issued_by`, audit and evidence call it. `eku_required`: whether a certificate without extended
-    key usage is refused (`eku: required`). `allow_any_eku`: whether anyExtendedKeyUsage is as good as
-    one of `purposes`, the dotted key purposes of which a certificate must have one. `floor`: for every
-    key and signature of the path. `not_before`, `not_after`: until and from then on the anchor does not
-    count, None for always. `permitted_names`: the subject must end in one of these names, None for any name;
-    an empty tuple permits nothing. `front_ends`: where the anchor counts, None for everywhere; on the API
-    listener a limited anchor counts only if it lists `api`. `domains`: the only domains whose directories may hold
-    the owner, None for all. `is_cross_certificate`: trust in one foreign authority or one pinned leaf, which no path
-    may go through to another anchor, whatever certificate its key stands in, and on whatever front end. `required_policies`: dotted certificate policies of which the path must be valid
-    for one; empty for no requirement. `explicit_policy`, `inhibit_policy_mapping`, `inhibit_any_policy`: the inputs
-    of RFC 5280 section 6.1.1; the client profile asks for an explicit policy wherever it asks for any.
+    `id`: what `issued_by`, audit and evidence call it. `eku_required`: whether a certificate without extended key
+    usage is refused (`eku: required`). `allow_any_eku`: whether anyExtendedKeyUsage is as good as one of `purposes`,
+    the dotted key purposes of which a certificate must have one. `floor`: for every key and signature of the path.
+    `not_before`, `not_after`: until and from then on the anchor does not count, None for always. `permitted_names`:
+    the subject must end in one of these names, None for any name; an empty tuple permits nothing. `front_ends`: where
+    the anchor counts, None for everywhere; on the API listener a limited anchor counts only if it lists `api`.
+    `domains`: the only domains whose directories may hold the owner, None for all. `is_cross_certificate`: trust in
+    one foreign authority or one pinned leaf, which no path may go through to another anchor, whatever certificate its
+    key stands in, and on whatever front end. `required_policies`: dotted certificate policies of which the path must
+    be valid for one; empty for no requirement. `explicit_policy`, `inhibit_policy_mapping`, `inhibit_any_policy`: the
+    inputs of RFC 5280 section 6.1.1; the client profile asks for an explicit policy wherever it asks for any.
     `profile`: what certificates must be beyond RFC 5280.
     """
 

@@ -30,9 +30,9 @@ from authsvc.trust.certificate import (
     read_certificate,
     read_facts_of_frame,
 )
-from authsvc.trust.name_constraints import find_name_constraint_problem
+from authsvc.trust.name_constraints import NameConstraintChecks
 from authsvc.trust.path_building import CertificatePool, SignatureChecks, build_paths
-from authsvc.trust.policies import find_policy_problem
+from authsvc.trust.policies import PolicyChecks
 from authsvc.trust.profile import (
     Finding,
     find_authority_problems,
@@ -129,6 +129,8 @@ class _Question:
     clock_skew: timedelta
     accept_expired: timedelta
     checks: SignatureChecks
+    name_checks: NameConstraintChecks
+    policy_checks: PolicyChecks
 
 
 def verify_path(  # noqa: PLR0913 - what it depends on is passed in
@@ -179,6 +181,8 @@ def verify_path(  # noqa: PLR0913 - what it depends on is passed in
         clock_skew=clock_skew,
         accept_expired=accept_expired,
         checks=SignatureChecks(store.pool.proven),
+        name_checks=NameConstraintChecks(),
+        policy_checks=PolicyChecks(),
     )
     # 2
     nearest: Finding | None = None
@@ -217,6 +221,7 @@ def find_signer_paths(
     """
     anchor = verified.anchor
     checks = SignatureChecks(verified.pool.proven)
+    constraints = NameConstraintChecks()
     rules = anchor.settings
     pool = verified.pool.with_hints(verified.path[1:-1])
     if anchor.facts.subject_key == signer:
@@ -242,7 +247,7 @@ def find_signer_paths(
                         facts, floor=rules.floor, is_anchor=position == len(path) - 1
                     )
             in_time = all(facts.not_before <= now <= facts.not_after for facts in path)
-            if in_time and not problems and not find_name_constraint_problem(path):
+            if in_time and not problems and not constraints.find_problem(path):
                 yield path
 
 
@@ -352,10 +357,10 @@ def _find_path_problems(
             check = find_issuer_profile_problems if position > 0 else find_end_entity_problems
             findings += check(facts, floor=settings.floor, rules=rules, is_anchor=position == last)
             rules = narrow_purposes(rules, facts)
-    problem = find_name_constraint_problem(path)
+    problem = question.name_checks.find_problem(path)
     if problem:
         findings.append(Finding(reason=Reason.CERTIFICATE_UNTRUSTED, detail=problem))
-    problem = find_policy_problem(path, settings.policy_inputs)
+    problem = question.policy_checks.find_problem(path, settings.policy_inputs)
     if problem:
         findings.append(Finding(reason=Reason.CERTIFICATE_POLICY, detail=problem))
     return findings + _find_anchor_problems(question, anchor) + _find_date_problems(question, path)
@@ -445,6 +450,11 @@ def _evidence(
 
 def _explain_untrusted(question: _Question, store: TrustStore, front_end: str) -> str:
     """Say why no path leads to an anchor: intermediate missing, root unknown, other key, other front end."""
+    return _explain_at_once(question, store, front_end) or _explain_by_climbing(question, store, front_end)
+
+
+def _explain_at_once(question: _Question, store: TrustStore, front_end: str) -> str:
+    """Say what can be said without looking at issuers, or return an empty text."""
     leaf = question.leaf
     if not question.trust.anchors:
         return f"no trust anchor counts on front end `{front_end}`"
@@ -458,6 +468,10 @@ def _explain_untrusted(question: _Question, store: TrustStore, front_end: str) -
             f"no path from `{leaf.subject_text}` to a trust anchor was found among the first signatures: "
             "too many certificates have the names of its issuers"
         )
+    return ""
+
+
+def _explain_by_climbing(question: _Question, store: TrustStore, front_end: str) -> str:
     climbed = _climb(question)
     top = climbed[-1]
     named = [anchor for anchor in store.anchors if anchor.facts.subject_key == top.issuer_key]

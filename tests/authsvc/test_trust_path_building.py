@@ -92,13 +92,13 @@ def _certified_by(world: SmallWorld, partner: Authority, subject: str = "CN=Part
     ],
 )
 @pytest.mark.parametrize("configured", [True, False], ids=["configured", "presented"])
-def test_t22_a_path_never_goes_through_a_cross_certificate_to_another_anchor(  # noqa: PLR0913 - pytest's fixtures
+def test_t22_a_path_never_goes_through_a_cross_certificate_to_another_anchor(  # noqa: PLR0917 - pytest passes them by name
     world: SmallWorld,
     partner: Authority,
     settings: AnchorSettings | None,
     front_end: str,
     anchor_id: str | None,
-    configured: bool,  # noqa: FBT001
+    configured: bool,
 ) -> None:
     certified = _certified_by(world, partner)
     anchors = [anchor_of(world.root), *([] if settings is None else [anchor_of(partner, settings)])]

@@ -87,7 +87,7 @@ def world() -> SmallWorld:
         ),
     ],
 )
-def test_t27_one_configured_purpose_holds_over_the_whole_path(  # noqa: PLR0913 - one table
+def test_t27_one_configured_purpose_holds_over_the_whole_path(  # noqa: PLR0917 - pytest passes them by name
     world: SmallWorld,
     configured: tuple[x509.ObjectIdentifier, ...],
     upper: Purposes,
@@ -190,7 +190,7 @@ def test_t26_the_floor_of_an_anchor_counts_bits_of_hashes(
     key: KeyKind,
     hash_algorithm: hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None,
     bits: int,
-    accepted: bool,  # noqa: FBT001
+    accepted: bool,
 ) -> None:
     """The anchor's own signature is not judged: it proves nothing."""
     root = Authority.root(now=NOW, key=key)
