@@ -38,6 +38,9 @@ LARGEST_CERTIFICATE: Final = 65_536
 _LONGEST_SERIAL_NUMBER: Final = 20
 """Octets of a serial number (RFC 5280 section 4.1.2.2), not counting the one that keeps it positive."""
 
+_MOST_EXTENSIONS: Final = 100
+"""Extensions of a certificate: real ones have about ten, and each costs as much as a whole name (threat T24)."""
+
 _VERSION_3: Final = 2
 """How version 3 is encoded."""
 
@@ -78,7 +81,7 @@ def read_certificate_frame(der: bytes, *, any_serial: bool = False) -> Certifica
 
     Raises:
         CertificateSyntaxError: it is over 64 KiB, of another version than 1 or 3, has a serial number that RFC 5280
-            forbids, a repeated extension, or extensions in version 1.
+            forbids, a repeated extension, more than 100 extensions, or extensions in version 1.
         DerSyntaxError: it is not DER of this shape.
 
     """
@@ -147,6 +150,10 @@ def _read_extensions(content: bytes) -> dict[str, bytes]:
     elements = read_elements(read_element(content, SEQUENCE).content)
     if not elements:
         raise DerSyntaxError("expected at least 1 element, found 0")
+    if len(elements) > _MOST_EXTENSIONS:
+        raise CertificateSyntaxError(
+            f"certificate has {len(elements)} extensions, the limit is {_MOST_EXTENSIONS}"
+        )
     for element in elements:
         if element.tag != SEQUENCE:
             raise DerSyntaxError(f"expected tag 0x{SEQUENCE:02x}, found tag 0x{element.tag:02x}")

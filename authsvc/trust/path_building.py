@@ -123,12 +123,21 @@ class SignatureChecks:
         if known is None:
             known = self._known.get(pair)
         if known is None:
-            if self._left == 0:
-                self.exhausted = True
+            if not self._may_check():
                 return False
-            self._left -= 1
             known = self._known[pair] = _is_signed_by(below, _public_key(above))
         return known
+
+    def hold_with(self, below: CertificateFacts, key: PublicKeyTypes) -> bool:
+        """Whether a key made a signature; for keys that no certificate has alone, so that nothing is remembered."""
+        return self._may_check() and _is_signed_by(below, key)
+
+    def _may_check(self) -> bool:
+        if self._left == 0:
+            self.exhausted = True
+            return False
+        self._left -= 1
+        return True
 
 
 def _public_key(facts: CertificateFacts) -> PublicKeyTypes | None:
@@ -191,7 +200,7 @@ def build_paths(
         longer = (*path, above)
         if not is_end:
             climb(longer)
-        elif _hold_with_inherited_keys(longer):
+        elif _hold_with_inherited_keys(longer, checks):
             yield longer
 
 
@@ -219,7 +228,7 @@ def _subject_key_id(facts: CertificateFacts) -> bytes | None:
     return extension.value.digest
 
 
-def _hold_with_inherited_keys(path: Sequence[CertificateFacts]) -> bool:
+def _hold_with_inherited_keys(path: Sequence[CertificateFacts], checks: SignatureChecks) -> bool:
     """Check what `hold` could not: signatures by DSA keys with parameters from above (RFC 5280 section 6.1.4 (e))."""
     if not any(facts.key.inherits for facts in path):
         return True
@@ -231,6 +240,6 @@ def _hold_with_inherited_keys(path: Sequence[CertificateFacts]) -> bool:
             return False
         else:
             working = inherit_dsa_parameters(above.key_info, working)
-            if working is None or not _is_signed_by(below, working):
+            if working is None or not checks.hold_with(below, working):
                 return False
     return True

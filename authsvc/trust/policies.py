@@ -1,7 +1,7 @@
 """Certificate policies over a certification path: RFC 5280 section 6.1 with the policy graph of RFC 9618.
 
 Lives here: certificatePolicies, policyMappings, policyConstraints and inhibitAnyPolicy, read and processed. Not
-here: everything else of the path (`path_validation.py`), which policies an anchor asks for (`anchors.py`).
+here: everything else of the path (`path.py`), which policies an anchor asks for (`anchors.py`).
 
 The tree of RFC 5280 grows exponentially under mappings; the graph of RFC 9618 has one node for each policy and
 depth. Nothing asks for the tree itself, so that only its lowest level is kept here, and for each node the
@@ -46,10 +46,10 @@ _INHIBIT_MAPPING: Final = 0x81
 _MOST_POLICIES: Final = 500
 """Policies of one certificate, and mappings of one certificate: real ones have fewer than twenty."""
 
-_MOST_STEPS: Final = 50_000
+_MOST_STEPS: Final = 20_000
 """Nodes, what they are called below, and policies that they stem from, over all paths of one question (threat T24).
 
-Some 50 ms; an honest path needs some hundred.
+Some 20 ms; an honest path needs some hundred.
 """
 
 
