@@ -18,12 +18,11 @@ from directory_assistance.der import (
     OBJECT_IDENTIFIER,
     OCTET_STRING,
     SEQUENCE,
-    DerSyntaxError,
     Element,
     Fields,
     read_element,
-    read_elements,
     read_integer,
+    read_members,
     read_object_identifier,
     read_octets_of_bits,
     read_true,
@@ -147,16 +146,12 @@ def _read_serial(content: bytes) -> int:
 def _read_extensions(content: bytes) -> dict[str, bytes]:
     """Return the content of extnValue by dotted type (RFC 5280 section 4.1: at least one, each once)."""
     extensions: dict[str, bytes] = {}
-    elements = read_elements(read_element(content, SEQUENCE).content)
-    if not elements:
-        raise DerSyntaxError("expected at least 1 element, found 0")
+    elements = read_members(read_element(content, SEQUENCE).content, SEQUENCE)
     if len(elements) > _MOST_EXTENSIONS:
         raise CertificateSyntaxError(
             f"certificate has {len(elements)} extensions, the limit is {_MOST_EXTENSIONS}"
         )
     for element in elements:
-        if element.tag != SEQUENCE:
-            raise DerSyntaxError(f"expected tag 0x{SEQUENCE:02x}, found tag 0x{element.tag:02x}")
         fields = Fields(element.content)
         oid = read_object_identifier(fields.take(OBJECT_IDENTIFIER).content)
         critical = fields.take_optional(BOOLEAN)

@@ -36,6 +36,7 @@ from directory_assistance.der import (
     Fields,
     read_element,
     read_elements,
+    read_members,
     read_object_identifier,
 )
 from directory_assistance.dn import DistinguishedName, dn_from_attributes, has_unusable_characters
@@ -315,17 +316,6 @@ def _require_second_reading(der: bytes) -> None:
         ) from error
 
 
-def _members(content: bytes, tag: int, *, at_least: int = 1) -> list[Element]:
-    """Read the content of a SEQUENCE OF or SET OF, each member of this tag."""
-    elements = read_elements(content)
-    if len(elements) < at_least:
-        raise DerSyntaxError(f"expected at least {at_least} element, found {len(elements)}")
-    for element in elements:
-        if element.tag != tag:
-            raise DerSyntaxError(f"expected tag 0x{tag:02x}, found tag 0x{element.tag:02x}")
-    return elements
-
-
 def _read_subject_key_id(extensions: dict[str, bytes]) -> bytes | None:
     value = extensions.get(_SUBJECT_KEY_IDENTIFIER)
     return None if value is None else read_element(value, OCTET_STRING).content
@@ -341,7 +331,7 @@ def _read_sids(value: bytes | None) -> tuple[str, ...]:
     if value is None:
         return ()
     sids = []
-    for element in _members(read_element(value, SEQUENCE).content, _EXPLICIT_0):
+    for element in read_members(read_element(value, SEQUENCE).content, _EXPLICIT_0):
         oid, encoded = _read_other_name(element)
         if oid != _SECURITY_IDENTIFIER_VALUE:
             raise CertificateSyntaxError(f"security identifier extension holds an otherName of type {oid}")
@@ -407,8 +397,8 @@ class _Names:
         """Read a Name (RFC 5280 section 4.1.2.4), leaf first; an empty one is allowed here."""
         rdns: list[list[tuple[str, str]]] = []
         count = 0
-        for rdn in _members(element.content, SET, at_least=0):
-            attributes = _members(rdn.content, SEQUENCE)
+        for rdn in read_members(element.content, SET, at_least=0):
+            attributes = read_members(rdn.content, SEQUENCE)
             encodings = [attribute.encoded for attribute in attributes]
             if encodings != sorted(encodings):
                 raise DerSyntaxError(f"set in the {where} is not in order")

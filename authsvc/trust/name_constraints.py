@@ -36,8 +36,8 @@ from directory_assistance.der import (
     Element,
     Fields,
     read_element,
-    read_elements,
     read_integer,
+    read_members,
 )
 from directory_assistance.dn import DistinguishedName, prepare
 from directory_assistance.errors import shorten
@@ -202,12 +202,12 @@ def _read_constraints(value: bytes) -> _Constraints:
 def _read_subtrees(subtrees: Element | None) -> tuple[GeneralName, ...]:
     if subtrees is None:
         return ()
-    elements = read_elements(subtrees.content)
-    if not 0 < len(elements) <= _MOST_SUBTREES:
-        raise DerSyntaxError(f"expected one to {_MOST_SUBTREES} subtrees, found {len(elements)}")
+    elements = read_members(subtrees.content, SEQUENCE)
+    if len(elements) > _MOST_SUBTREES:
+        raise DerSyntaxError(f"expected at most {_MOST_SUBTREES} subtrees, found {len(elements)}")
     bases = []
     for element in elements:
-        fields = Fields(read_element(element.encoded, SEQUENCE).content)
+        fields = Fields(element.content)
         base = read_general_name(fields.take_any())
         minimum = fields.take_optional(_MINIMUM)
         if minimum is not None and read_integer(minimum.content) != 0:

@@ -25,8 +25,8 @@ from directory_assistance.der import (
     DerSyntaxError,
     Fields,
     read_element,
-    read_elements,
     read_integer,
+    read_members,
     read_object_identifier,
 )
 from directory_assistance.errors import shorten
@@ -269,14 +269,11 @@ def _read_policies(facts: CertificateFacts) -> frozenset[str]:
     value = facts.extension_values.get(_CERTIFICATE_POLICIES)
     if value is None:
         return frozenset()
-    elements = read_elements(read_element(value, SEQUENCE).content)
-    if not elements or len(elements) > _MOST_POLICIES:
-        raise DerSyntaxError(f"expected one to {_MOST_POLICIES} policies, found {len(elements)}")
+    elements = read_members(read_element(value, SEQUENCE).content, SEQUENCE)
+    if len(elements) > _MOST_POLICIES:
+        raise DerSyntaxError(f"expected at most {_MOST_POLICIES} policies, found {len(elements)}")
     policies = [
-        read_object_identifier(
-            Fields(read_element(one.encoded, SEQUENCE).content).take(OBJECT_IDENTIFIER).content
-        )
-        for one in elements
+        read_object_identifier(Fields(one.content).take(OBJECT_IDENTIFIER).content) for one in elements
     ]
     if len(set(policies)) < len(policies):
         raise DerSyntaxError("a policy stands twice")
@@ -288,12 +285,12 @@ def _read_mappings(facts: CertificateFacts) -> dict[str, frozenset[str]]:
     value = facts.extension_values.get(_POLICY_MAPPINGS)
     if value is None:
         return {}
-    elements = read_elements(read_element(value, SEQUENCE).content)
-    if not elements or len(elements) > _MOST_POLICIES:
-        raise DerSyntaxError(f"expected one to {_MOST_POLICIES} policy mappings, found {len(elements)}")
+    elements = read_members(read_element(value, SEQUENCE).content, SEQUENCE)
+    if len(elements) > _MOST_POLICIES:
+        raise DerSyntaxError(f"expected at most {_MOST_POLICIES} policy mappings, found {len(elements)}")
     mappings: dict[str, set[str]] = {}
     for one in elements:
-        fields = Fields(read_element(one.encoded, SEQUENCE).content)
+        fields = Fields(one.content)
         policy = read_object_identifier(fields.take(OBJECT_IDENTIFIER).content)
         mappings.setdefault(policy, set()).add(read_object_identifier(fields.take(OBJECT_IDENTIFIER).content))
         fields.finish()
