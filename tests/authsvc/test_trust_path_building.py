@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa
 from authsvc.reason import Reason
 from authsvc.trust import path_building
 from authsvc.trust.anchors import AnchorSettings, Profile, TrustAnchor, TrustMaterialError, TrustStore
-from authsvc.trust.certificate import CertificateFacts, KeyFacts, read_certificate
+from authsvc.trust.certificate import LARGEST_CERTIFICATE, CertificateFacts, KeyFacts, read_certificate
 from authsvc.trust.path import find_signer_paths
 from authsvc.trust.path_building import DEEPEST_PATH, CertificatePool, SignatureChecks, build_paths, prove_all
 from directory_assistance.der import SEQUENCE, read_element, read_elements
@@ -308,6 +308,14 @@ def test_key_identifiers_are_hints_only(world: SmallWorld, authority_key_id: boo
     ):
         for end in (leaf, wrong):
             assert _paths(end, [root], pool) == [(end, facts_of(world.issuing), root)]
+
+
+def test_an_authority_without_a_key_identifier_comes_after_those_that_are_named(world: SmallWorld) -> None:
+    leaf, issuing, root = facts_of(world.dave), facts_of(world.issuing), facts_of(world.root)
+    renewed = facts_of(world.root.issue_authority(key=world.issuing.key))
+    bare = replace(renewed, extensions={})
+    for pool in ([bare, issuing], [issuing, bare]):
+        assert [path[1] for path in _paths(leaf, [root], pool)] == [issuing, bare]
 
 
 def test_t24_no_name_and_key_stands_in_a_path_twice(world: SmallWorld) -> None:
@@ -640,3 +648,17 @@ def test_the_bare_path_algorithm_asks_for_no_profile(world: SmallWorld) -> None:
     server = world.issuing.issue(eku=(SERVER_AUTH,), key=KeyKind.RSA_1024)
     verified(verify(server, store))
     assert refused(verify(server, world_store(world))).reason is Reason.CERTIFICATE_WEAK
+
+
+@pytest.mark.parametrize(("more", "accepted"), [(0, True), (1, False)])
+def test_t24_everything_presented_together_has_a_limit(world: SmallWorld, more: int, accepted: bool) -> None:
+    sizes = [LARGEST_CERTIFICATE] * 3
+    last = 4 * LARGEST_CERTIFICATE - sum(sizes) - len(world.dave.der)
+    chain = tuple(bytes(size) for size in (*sizes, last + more))
+    outcome = verify(world.dave, world_store(world), chain=chain)
+    if accepted:
+        verified(outcome)
+    else:
+        refusal = refused(outcome)
+        assert refusal.reason is Reason.CERTIFICATE_UNREADABLE
+        assert refusal.detail == "expected at most 262144 octets of certificates together, found 262145"

@@ -7,6 +7,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from authsvc.reason import Reason
 from authsvc.trust.anchors import AnchorSettings, StrengthFloor
+from authsvc.trust.profile import find_signature_problem
 from tests.support.pki import CLIENT_AUTH, NOW, Authority, KeyKind, SmallWorld, small_world
 from tests.support.trust import anchor_of, refused, store_of, verified, verify
 
@@ -202,3 +203,10 @@ def test_t26_the_floor_of_an_anchor_counts_bits_of_hashes(
         refusal = refused(outcome)
         assert refusal.reason is Reason.CERTIFICATE_WEAK
         assert f"with a hash of at least {bits} bits, found " in refusal.detail
+
+
+def test_t26_an_algorithm_that_is_not_known_is_below_every_floor() -> None:
+    """No path has one, because it signs nothing; lists and answers of responders are asked as well."""
+    assert find_signature_problem(None, StrengthFloor()) == (
+        "expected a signature with SHA-256, SHA-384 or SHA-512, found an algorithm that is not supported"
+    )

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from directory_assistance.certificate_frame import LARGEST_CERTIFICATE, read_certificate_frame
+from directory_assistance.certificate_names import read_certificate_names
 from directory_assistance.der import (
     BIT_STRING,
     BOOLEAN,
@@ -255,6 +256,7 @@ def test_t17_what_deviates_has_no_frame(der: bytes, expected: str) -> None:
 def test_any_serial_number_is_read_where_the_caller_says_so(content: bytes, serial: int) -> None:
     der = certificate({SERIAL: number(content)})
     assert read_certificate_frame(der, any_serial=True).serial == serial
+    assert read_certificate_names(der, any_serial=True).serial == serial
     with pytest.raises(DerSyntaxError, match="not minimal"):
         read_certificate_frame(certificate({SERIAL: number(b"\x00\x01")}), any_serial=True)
 
