@@ -190,15 +190,22 @@ def read_certificate_names(der: bytes, *, any_serial: bool = False) -> Certifica
         raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
 
 
-def read_names_of_frame(frame: CertificateFrame) -> CertificateNames:
+def read_names_of_frame(
+    frame: CertificateFrame, *, issuer: DistinguishedName | None = None
+) -> CertificateNames:
     """Read the names of a certificate that has been cut, and that `cryptography` has read or will read.
+
+    Args:
+        frame: the certificate.
+        issuer: what `read_distinguished_name` gave for the octets of its issuer, where somebody has asked before:
+            reading a name is a tenth of a whole verification, and issuers are few.
 
     Raises:
         CertificateSyntaxError: as `read_certificate_names`, whose second reading is the caller's here.
 
     """
     try:
-        return _read_names(frame)
+        return _read_names(frame, issuer)
     except DerSyntaxError as error:
         raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
 
@@ -254,10 +261,10 @@ def attribute_values(dn: DistinguishedName, oid: str) -> tuple[str, ...]:
     return tuple(attribute.value for rdn in dn.rdns for attribute in rdn.attributes if attribute.oid == oid)
 
 
-def _read_names(parts: CertificateFrame) -> CertificateNames:
+def _read_names(parts: CertificateFrame, known_issuer: DistinguishedName | None = None) -> CertificateNames:
     names = _Names()
     subject = names.read_dn(parts.subject, "subject")
-    issuer = names.read_dn(parts.issuer, "issuer")
+    issuer = names.read_dn(parts.issuer, "issuer") if known_issuer is None else known_issuer
     if not issuer.rdns:
         raise CertificateSyntaxError("issuer is empty")
     alternatives = _AlternativeNames(names)

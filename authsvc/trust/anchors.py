@@ -31,6 +31,7 @@ from authsvc.trust.profile import (
     find_cost_problem,
     find_key_problem,
 )
+from directory_assistance.certificate_names import read_distinguished_name
 from directory_assistance.dn import DistinguishedName, NameKey
 from directory_assistance.errors import CertificateSyntaxError
 
@@ -278,13 +279,15 @@ class FrontEndTrust:
 class TrustStore:
     """All anchors and intermediates of a configuration, parsed once. Made by `TrustStore.of`.
 
-    `pool` holds the intermediates, and what is proven of the signatures of all certificates here.
+    `pool` holds the intermediates, and what is proven of the signatures of all certificates here; `names` the subjects
+    of all, as encoded, with what they say: nearly every certificate that comes names one of them as its issuer.
     """
 
     anchors: tuple[TrustAnchor, ...]
     intermediates: tuple[CertificateFacts, ...]
     by_der: Mapping[bytes, CertificateFacts] = field(repr=False, compare=False)
     pool: CertificatePool = field(repr=False, compare=False)
+    names: Mapping[bytes, DistinguishedName] = field(repr=False, compare=False)
     profile: Profile
     _everywhere: FrontEndTrust = field(repr=False, compare=False)
     _by_front_end: Mapping[str, FrontEndTrust] = field(repr=False, compare=False)
@@ -323,6 +326,7 @@ class TrustStore:
             intermediates=pool,
             by_der=MappingProxyType({facts.der: facts for facts in everything}),
             pool=CertificatePool.of(pool, prove_all(everything)),
+            names=MappingProxyType(_names_of(everything)),
             profile=profile,
             _everywhere=FrontEndTrust.of(
                 (anchor for anchor in listed if anchor.settings.front_ends is None), listed
@@ -338,6 +342,12 @@ class TrustStore:
     def for_front_end(self, front_end: str) -> FrontEndTrust:
         """Return the anchors that count on a front end; none is possible."""
         return self._by_front_end.get(front_end, self._everywhere)
+
+
+def _names_of(certificates: Iterable[CertificateFacts]) -> dict[bytes, DistinguishedName]:
+    """Return the subjects that can be compared, by their octets."""
+    read = {facts.subject_der: read_distinguished_name(facts.subject_der) for facts in certificates}
+    return {der: name for der, name in read.items() if name is not None}
 
 
 def read_certificates_pem(pem: bytes, *, source: str) -> tuple[CertificateFacts, ...]:

@@ -27,9 +27,9 @@ from authsvc.trust.anchors import FrontEndTrust, Profile, TrustAnchor, TrustStor
 from authsvc.trust.certificate import (
     LARGEST_CERTIFICATE,
     CertificateFacts,
-    read_certificate,
     read_facts_of_frame,
 )
+from authsvc.trust.general_names import read_name_key
 from authsvc.trust.name_constraints import NameConstraintChecks
 from authsvc.trust.path_building import CertificatePool, SignatureChecks, build_paths
 from authsvc.trust.policies import PolicyChecks
@@ -169,13 +169,13 @@ def verify_path(  # noqa: PLR0913 - what it depends on is passed in
         return PathRefusal(reason=Reason.CERTIFICATE_UNREADABLE, detail=problem, names=None)
     any_serial = store.profile is Profile.RFC5280
     try:
-        names, leaf = _read_end_entity(presented.der, any_serial=any_serial)
+        names, leaf = _read_end_entity(presented.der, store, any_serial=any_serial)
     except CertificateSyntaxError as error:
         return PathRefusal(reason=Reason.CERTIFICATE_UNREADABLE, detail=str(error), names=None)
     question = _Question(
         leaf=leaf,
         names=names,
-        pool=_read_pool(presented, store, any_serial=any_serial),
+        pool=_read_pool(presented, leaf, store, any_serial=any_serial),
         trust=store.for_front_end(front_end),
         now=now,
         clock_skew=clock_skew,
@@ -251,7 +251,9 @@ def find_signer_paths(
                 yield path
 
 
-def _read_end_entity(der: bytes, *, any_serial: bool) -> tuple[CertificateNames, CertificateFacts]:
+def _read_end_entity(
+    der: bytes, store: TrustStore, *, any_serial: bool
+) -> tuple[CertificateNames, CertificateFacts]:
     """Read names and facts of one certificate, cut once.
 
     Raises:
@@ -262,10 +264,12 @@ def _read_end_entity(der: bytes, *, any_serial: bool) -> tuple[CertificateNames,
         frame = read_certificate_frame(der, any_serial=any_serial)
     except DerSyntaxError as error:
         raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
-    names = read_names_of_frame(frame)
+    issuer = store.names.get(frame.issuer.encoded)
+    names = read_names_of_frame(frame, issuer=issuer)
     # An unusable name has replacement characters in it: only the certificate's own octets tell it apart.
     keys = None if names.unusable else (names.subject.key, names.issuer.key)
-    return names, read_facts_of_frame(frame, names=keys, any_serial=any_serial)
+    facts = read_facts_of_frame(frame, names=keys, issuer_is_read=issuer is not None, any_serial=any_serial)
+    return names, facts
 
 
 def _find_size_problem(presented: PresentedCertificate) -> str:
@@ -282,23 +286,44 @@ def _find_size_problem(presented: PresentedCertificate) -> str:
     return ""
 
 
-def _read_pool(presented: PresentedCertificate, store: TrustStore, *, any_serial: bool) -> CertificatePool:
+def _read_pool(
+    presented: PresentedCertificate, leaf: CertificateFacts, store: TrustStore, *, any_serial: bool
+) -> CertificatePool:
     """Return the hints that may complete a path: our own intermediates, then the presented ones by digest.
 
     The order is ours, so that the client's order decides nothing. A hint that cannot be read or whose key is
     too expensive to check is left out: no path can need it that would be accepted.
     """
+    # A chain repeats each name once, and its root's is ours: making keys of names is a third of reading a hint.
+    keys = {leaf.subject_der: leaf.subject_key, leaf.issuer_der: leaf.issuer_key}
     hints = []
     for der in presented.chain:
         if der in store.by_der or der == presented.der:
             continue
         try:
-            facts = read_certificate(der, any_serial=any_serial)
-        except CertificateSyntaxError:
+            facts = _read_hint(der, keys, store, any_serial=any_serial)
+        except (DerSyntaxError, CertificateSyntaxError):
             continue
         if not find_cost_problem(facts):
             hints.append(facts)
     return store.pool.with_hints(sorted(hints, key=lambda facts: facts.sha256))
+
+
+def _read_hint(
+    der: bytes, keys: dict[bytes, NameKey], store: TrustStore, *, any_serial: bool
+) -> CertificateFacts:
+    frame = read_certificate_frame(der, any_serial=any_serial)
+    subject, issuer = frame.subject.encoded, frame.issuer.encoded
+    for name in (subject, issuer):
+        if name not in keys:
+            known = store.names.get(name)
+            keys[name] = read_name_key(name) if known is None else known.key
+    return read_facts_of_frame(
+        frame,
+        names=(keys[subject], keys[issuer]),
+        issuer_is_read=issuer in store.names,
+        any_serial=any_serial,
+    )
 
 
 def _reaches_anchor_by_name(question: _Question) -> bool:

@@ -65,8 +65,18 @@ class CertificatePool:
 
     def with_hints(self, hints: Iterable[CertificateFacts]) -> "CertificatePool":
         """Return the same pool with further certificates after those that it has; itself where there are none."""
-        further = tuple(hints)
-        return CertificatePool.of((*self.certificates, *further), self.proven) if further else self
+        known = {one.der for one in self.certificates}
+        further = CertificatePool.of(one for one in hints if one.der not in known)
+        if not further.certificates:
+            return self
+        by_subject = dict(self.by_subject)
+        for subject, added in further.by_subject.items():
+            by_subject[subject] = (*by_subject.get(subject, ()), *added)
+        return CertificatePool(
+            certificates=(*self.certificates, *further.certificates),
+            by_subject=by_subject,
+            proven=self.proven,
+        )
 
     def named(self, subject: NameKey) -> tuple[CertificateFacts, ...]:
         """Return the certificates of a subject."""

@@ -382,6 +382,41 @@ def test_t24_signatures_that_hold_everywhere_are_answered_in_time() -> None:
     assert process_time() - begin < 0.5
 
 
+def test_hints_come_after_what_a_pool_has_and_each_stands_there_once(world: SmallWorld) -> None:
+    issuing, root = facts_of(world.issuing), facts_of(world.root)
+    namesake = facts_of(world.root.issue_authority())
+    pool = CertificatePool.of([issuing], {(b"", b""): True})
+    assert pool.with_hints([]) is pool
+    assert pool.with_hints([issuing]) is pool
+    more = pool.with_hints([namesake, issuing, root, namesake])
+    assert more == CertificatePool.of([issuing, namesake, root], {(b"", b""): True})
+    assert more.named(issuing.subject_key) == (issuing, namesake)
+    assert pool.named(issuing.subject_key) == (issuing,)
+    assert more.named(facts_of(world.dave).subject_key) == ()
+
+
+def test_a_name_of_another_spelling_than_the_configured_one_chains(world: SmallWorld) -> None:
+    """Names that the configuration has are not read again; others are compared by what they say."""
+    spelt = world.issuing.issue(issuer_name="CN=RENOVATIONS issuing CA,O=renovations")
+    evidence = verified(verify(spelt, world_store(world)))
+    assert evidence.path[1:] == (facts_of(world.issuing), facts_of(world.root))
+    assert evidence.names.issuer_der != verified(verify(world.dave, world_store(world))).names.issuer_der
+    hint = world.root.issue_authority("CN=Below", issuer_name="CN=renovations root CA,O=RENOVATIONS")
+    assert len(verified(verify(hint.issue(), world_store(world), chain=(hint.der,))).path) == 3
+
+
+@pytest.mark.parametrize("configured", [True, False], ids=["configured", "presented"])
+def test_t18_an_issuer_whose_name_cannot_be_compared_chains_by_its_octets(configured: bool) -> None:
+    root = Authority.root(now=NOW)
+    hidden = root.issue_authority(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "CA\x00")]))
+    store = store_of(anchor_of(root), intermediates=(hidden,) if configured else ())
+    evidence = verified(verify(hidden.issue(), store, chain=(hidden.der,)))
+    assert len(evidence.path) == 3
+    assert evidence.names.unusable
+    other = hidden.issue(issuer_name="CN=CA")
+    assert refused(verify(other, store, chain=(hidden.der,))).reason is Reason.CERTIFICATE_UNTRUSTED
+
+
 def test_a_name_that_does_not_chain_holds_nothing(world: SmallWorld) -> None:
     leaf = facts_of(world.dave)
     renamed = facts_of(world.root.issue_authority("CN=Renamed", key=world.issuing.key))
