@@ -196,11 +196,18 @@ def read_certificate(
 
 
 def read_facts_of_frame(
-    frame: CertificateFrame, *, names: tuple[NameKey, NameKey] | None = None, any_serial: bool = False
+    frame: CertificateFrame,
+    *,
+    names: tuple[NameKey, NameKey] | None = None,
+    issuer_is_read: bool = False,
+    any_serial: bool = False,
 ) -> CertificateFacts:
-    """Read a certificate that has been cut already; otherwise as `read_certificate`."""
+    """Read a certificate that has been cut already; otherwise as `read_certificate`.
+
+    `issuer_is_read`: whether `cryptography` has read the octets of the issuer before, in another certificate.
+    """
     try:
-        return _read(frame, names, any_serial=any_serial)
+        return _read(frame, names, issuer_is_read=issuer_is_read, any_serial=any_serial)
     except CertificateSyntaxError:
         raise
     except READ_ERRORS as error:
@@ -208,15 +215,21 @@ def read_facts_of_frame(
 
 
 def _read(
-    frame: CertificateFrame, names: tuple[NameKey, NameKey] | None, *, any_serial: bool
+    frame: CertificateFrame,
+    names: tuple[NameKey, NameKey] | None,
+    *,
+    issuer_is_read: bool,
+    any_serial: bool,
 ) -> CertificateFacts:
     if not frame.is_version_3:
         raise CertificateSyntaxError("expected X.509 version 3, found another")
     # `cryptography` parses lazily: each property is touched here. It comes after the strict cut, because it answers
     # a serial number of zero with a warning only.
     certificate = _load_leniently(frame) if any_serial else x509.load_der_x509_certificate(frame.der)
-    _subject, issuer_name = certificate.subject, certificate.issuer
-    if not issuer_name.rdns:
+    _subject = certificate.subject
+    if not issuer_is_read:
+        _issuer = certificate.issuer
+    if not frame.issuer.content:
         raise CertificateSyntaxError("issuer is empty")
     subject, issuer = frame.subject.encoded, frame.issuer.encoded
     subject_key, issuer_key = names or (read_name_key(subject), read_name_key(issuer))
