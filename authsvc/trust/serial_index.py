@@ -14,12 +14,11 @@ INVARIANT: a hit is confirmed with the whole serial number. Somebody who chooses
 one bucket makes a look-up a binary search over all of them, not more; numbers with the same key are searched by the
 rest.
 
-Measured over 1,000,000 random numbers of 127 bits, microseconds for one look-up, half of them hits (Python 3.11.7,
-one of two shared and busy cores): binary search over the sorted keys 1.9; interpolated first guess 1.0; buckets by
-the top 16 bits of the key times an odd constant 0.9; buckets by the lowest bits, with 64, 16, 4 and 1 numbers in
-each, 0.67, 0.65, 0.51, 0.44, without confirmation. With it: 1.6 for a hit while keys, offsets and records were
-columns of their own, 1.1 as rows; 0.6 for a miss. A dictionary of Python objects needs 0.5, and 150 MB in every
-process.
+Measured over 1,000,000 random numbers of 127 bits, microseconds of computing for one look-up, half of them hits
+(Python 3.11.7, one of two shared and busy cores): binary search over the sorted keys 1.9; interpolated first guess
+1.0; buckets by the top 16 bits of the key times an odd constant 0.9; buckets by the lowest bits, with 64, 16, 4 and 1
+numbers in each, 0.67, 0.65, 0.51, 0.44, all without confirmation. With it: a hit 1.6 while keys, offsets and records
+were columns of their own, 1.1 to 1.35 as rows; a miss 0.6 to 0.76. A dictionary of the bare numbers needs 0.5 to 0.7.
 """
 
 import struct
@@ -248,7 +247,7 @@ def open_section(  # noqa: C901 - two functions in one, see below
 ) -> Finder:
     """Return the look-up in one section of an index.
 
-    It is a function and not an object with a method because that is a quarter of its time.
+    It is a function and not an object with a method because a look-up is so short that attributes count.
 
     Args:
         index: all of it.
