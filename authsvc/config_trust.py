@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from authsvc.config_models import AnchorModel, RevocationModel, TrustModel
+from authsvc.operations.revocation_sources import RevocationSettings
 from authsvc.operations.trust_files import AnchorFile, TrustSettings
 from authsvc.trust.anchors import (
     AnchorSettings,
@@ -118,7 +119,7 @@ class TrustReader:
         settings = TrustSettings(
             anchors=tuple(anchor for anchor in anchors if anchor is not None),
             intermediates=tuple(file for file in intermediates if file is not None),
-            crls=crls,
+            revocation=RevocationSettings(paths=crls),
         )
         return settings, model
 

@@ -32,7 +32,7 @@ from authsvc.access.acl import (
     unmet_requirement,
 )
 from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarget, Target
-from authsvc.decision.ports import Databases, StoreFault
+from authsvc.decision.ports import Databases, ProvenPaths, StoreFault
 from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
 from authsvc.decision.wording import tell_matches, tell_unmet
@@ -89,7 +89,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything a decision reads, as one immutable value: swapped as a whole, never changed."""
+    """Everything a decision reads, as one immutable value: swapped as a whole, never changed.
+
+    `paths` is told of every proven path; None where nobody wants to know.
+    """
 
     trust: TrustStore
     revocation: RevocationSnapshot
@@ -97,6 +100,7 @@ class Snapshot:
     databases: Databases
     policy: Policy
     version: str
+    paths: ProvenPaths | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +224,13 @@ class _Decision:
         if verified.expired_accepted:
             self._notes.append("expired, accepted by insecure_accept_expired")
         self._step = "revocation"
+        waiting = "" if snapshot.paths is None else snapshot.paths.note(verified)
         match check_revocation(verified, snapshot.revocation, now=self._moment.now):
+            case RevocationRefusal(reason=Reason.REVOCATION_UNKNOWN, detail=detail) if waiting:
+                # A configured source that is not there yet makes nobody unknown (semantics section 8).
+                return self._undecided(
+                    Reason.REVOCATION_UNAVAILABLE, f"{detail}, and `{shorten(waiting)}` is not fetched yet"
+                )
             case RevocationRefusal() as refusal:
                 return self._denied(refusal.reason, refusal.detail)
             case RevocationUndecided() as undecided:

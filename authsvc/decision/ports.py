@@ -1,6 +1,7 @@
-"""What the pipeline asks of the store, as protocols: it never imports a database.
+"""What the pipeline asks of the store, and whom it tells of a proven path, as protocols: it never imports a database.
 
-Not here: the implementation (`store/databases.py`) and the directories (`directory_assistance.directory`).
+Not here: the implementations (`store/databases.py`, `operations/trust_files.py`) and the directories
+(`directory_assistance.directory`).
 INVARIANT: a store that cannot answer raises a `StoreFault`; it never answers "no such database" instead,
 because a missing database is a refusal (`database_unknown`) and a broken store is undecided
 (`store_unavailable`).
@@ -9,8 +10,9 @@ because a missing database is a refusal (`database_unknown`) and a broken store 
 from typing import Protocol
 
 from authsvc.access.acl import Database
+from authsvc.trust.path import VerifiedCertificate
 
-__all__ = ["Databases", "StoreFault"]
+__all__ = ["Databases", "ProvenPaths", "StoreFault"]
 
 
 class StoreFault(Exception):  # noqa: N818 - a fault is this project's word for it (GLOSSARY.md)
@@ -36,6 +38,19 @@ class Databases(Protocol):
 
         Raises:
             StoreFault: the store could not answer.
+
+        """
+        ...
+
+
+class ProvenPaths(Protocol):
+    """Who is told of every path that was proven, and of no other (threat T31)."""
+
+    def note(self, verified: VerifiedCertificate) -> str:
+        """Learn where the certificates of a path say that their revocation lists are; never waits.
+
+        Returns:
+            One of these places of which there is no list yet; empty where nothing is waited for.
 
         """
         ...

@@ -22,6 +22,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -38,6 +39,7 @@ __all__ = [
     "FetchPolicy",
     "Network",
     "Resolve",
+    "Streams",
     "Target",
     "find_address_problem",
     "host_entry",
@@ -256,19 +258,57 @@ def trusted_roots(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
+class Streams:
+    """The sockets of exchanges that are under way, so that they can be ended from outside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._closed = False
+
+    def add(self, stream: socket.socket) -> None:
+        """Count a socket in.
+
+        Raises:
+            FetchFault: nothing is to be fetched any more.
+
+        """
+        with self._lock:
+            if self._closed:
+                raise FetchFault("nothing is fetched any more: the service ends")
+            self._open.add(stream)
+
+    def discard(self, stream: socket.socket) -> None:
+        """Count a socket out."""
+        with self._lock:
+            self._open.discard(stream)
+
+    def close(self) -> None:
+        """End every exchange, and let none begin."""
+        with self._lock:
+            self._closed = True
+            for stream in self._open:
+                with suppress(OSError):
+                    stream.shutdown(socket.SHUT_RDWR)
+
+
 class Connection:
     """A connected stream whose waits all end at one deadline, and whose answer has a limit.
 
     Args:
         stream: the socket.
+        streams: counts it out when it is closed.
         where: the URL, for messages.
         deadline: monotonic seconds.
         limit: octets that may be read in all; one more is a fault.
 
     """
 
-    def __init__(self, stream: socket.socket, *, where: str, deadline: float, limit: int) -> None:
+    def __init__(
+        self, stream: socket.socket, streams: Streams, *, where: str, deadline: float, limit: int
+    ) -> None:
         self._stream = stream
+        self._streams = streams
         self._where = where
         self._deadline = deadline
         self._limit = limit
@@ -310,6 +350,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the stream."""
+        self._streams.discard(self._stream)
         self._stream.close()
 
     def _left(self) -> float:
@@ -330,6 +371,7 @@ def open_connection(  # noqa: PLR0913 - what to call, under which rules, with wh
     limit: int,
     resolve: Resolve,
     context: Callable[[], ssl.SSLContext],
+    streams: Streams,
 ) -> Connection:
     """Connect to a host that the policy allows.
 
@@ -345,6 +387,7 @@ def open_connection(  # noqa: PLR0913 - what to call, under which rules, with wh
         limit: octets that may be read.
         resolve: asks for addresses.
         context: makes how TLS servers are verified.
+        streams: knows what is under way.
 
     Raises:
         FetchFault: it may not be called, or cannot be.
@@ -356,15 +399,11 @@ def open_connection(  # noqa: PLR0913 - what to call, under which rules, with wh
     # 2
     addresses = _judged_addresses(target, policy, deadline, resolve)
     # 3
-    stream = _connect(target, addresses, deadline)
+    stream = _connect(target, addresses, deadline, streams)
     # 4
-    try:
-        if target.scheme in {"https", "ldaps"}:
-            stream = _secured(stream, target, deadline, context())
-    except BaseException:
-        stream.close()
-        raise
-    return Connection(stream, where=target.url, deadline=deadline, limit=limit)
+    if target.scheme in {"https", "ldaps"}:
+        stream = _secured(stream, target, deadline, context, streams)
+    return Connection(stream, streams, where=target.url, deadline=deadline, limit=limit)
 
 
 def _judged_addresses(
@@ -388,7 +427,9 @@ def _judged_addresses(
     return addresses
 
 
-def _connect(target: Target, addresses: Sequence[Address], deadline: float) -> socket.socket:
+def _connect(
+    target: Target, addresses: Sequence[Address], deadline: float, streams: Streams
+) -> socket.socket:
     problem = ""
     for address in addresses:
         left = deadline - time.monotonic()
@@ -396,27 +437,51 @@ def _connect(target: Target, addresses: Sequence[Address], deadline: float) -> s
             break
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         stream = socket.socket(family, socket.SOCK_STREAM)
-        stream.settimeout(left)
         try:
+            streams.add(stream)
+            stream.settimeout(left)
             stream.connect((str(address), target.port))
         except OSError as error:
-            stream.close()
             problem = f"{address}: {error.strerror or error}"
-            continue
-        return stream
+        except FetchFault:
+            stream.close()
+            raise
+        else:
+            return stream
+        streams.discard(stream)
+        stream.close()
     raise FetchFault(f"`{target.url}`: cannot be connected to: {problem or 'no time left'}")
 
 
 def _secured(
-    stream: socket.socket, target: Target, deadline: float, context: ssl.SSLContext
+    stream: socket.socket,
+    target: Target,
+    deadline: float,
+    context: Callable[[], ssl.SSLContext],
+    streams: Streams,
 ) -> socket.socket:
-    stream.settimeout(max(deadline - time.monotonic(), 0.001))
+    """Put TLS over a stream; where that fails, the stream is closed."""
+    secured = stream
     try:
-        # The whole handshake shares this time-out: Python makes a deadline of it.
-        return context.wrap_socket(stream, server_hostname=target.host)
+        stream.settimeout(max(deadline - time.monotonic(), 0.001))
+        # The handshake is made by its own call, because until then nobody else could end it.
+        secured = context().wrap_socket(stream, server_hostname=target.host, do_handshake_on_connect=False)
+        streams.discard(stream)
+        streams.add(secured)
+        # The whole handshake shares one time-out: Python makes a deadline of it.
+        secured.do_handshake()
     except ssl.SSLCertVerificationError as error:
-        raise FetchFault(
-            f"`{target.url}`: the server's certificate is not accepted: {error.verify_message}"
-        ) from error
+        problem = f"the server's certificate is not accepted: {error.verify_message}"
+        raise _closed(secured, target, streams, problem) from error
     except (OSError, ValueError) as error:
-        raise FetchFault(f"`{target.url}`: no TLS: {describe_ssl_error(error)}") from error
+        raise _closed(secured, target, streams, f"no TLS: {describe_ssl_error(error)}") from error
+    except FetchFault:
+        _closed(secured, target, streams, "")
+        raise
+    return secured
+
+
+def _closed(stream: socket.socket, target: Target, streams: Streams, problem: str) -> FetchFault:
+    streams.discard(stream)
+    stream.close()
+    return FetchFault(f"`{target.url}`: {problem}")

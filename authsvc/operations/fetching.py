@@ -25,6 +25,7 @@ from authsvc.operations.fetch_connections import (
     FetchFault,
     FetchPolicy,
     Resolve,
+    Streams,
     Target,
     host_entry,
     open_connection,
@@ -68,6 +69,7 @@ class Fetcher:
     def __init__(self, *, ca_file: Path | None = None, resolve: Resolve = resolve_addresses) -> None:
         self._ca_file = ca_file
         self._resolve = resolve
+        self._streams = Streams()
 
     def get(
         self, url: str, policy: FetchPolicy, *, into: BinaryIO, etag: str = "", last_modified: str = ""
@@ -131,6 +133,10 @@ class Fetcher:
             raise FetchFault(f"`{url}`: expected `{accept}`, found `{shorten(found)}`")
         return into.getvalue()
 
+    def close(self) -> None:
+        """End every exchange that is under way, and let none begin: each is a FetchFault."""
+        self._streams.close()
+
     def _connector(self, policy: FetchPolicy) -> Callable[[Target, float, int], Connection]:
         def connect(target: Target, deadline: float, limit: int) -> Connection:
             return open_connection(
@@ -140,6 +146,7 @@ class Fetcher:
                 limit=limit,
                 resolve=self._resolve,
                 context=self._context,
+                streams=self._streams,
             )
 
         return connect

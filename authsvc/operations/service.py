@@ -274,7 +274,8 @@ class Service:
                 opened.callback(engines[-1].dispose)
             for engine in engines:
                 (migrate if serving else require_schema)(engine)
-            trust = TrustFiles(settings.trust)
+            trust = TrustFiles(settings.trust, serving=serving, now=now)
+            opened.callback(trust.stop)
             assistance = open_assistance(
                 settings.directory_assistance, cache_time=settings.cache_time, monotonic=monotonic
             )
@@ -463,6 +464,7 @@ class Service:
         return Snapshot(
             trust=trust.store,
             revocation=trust.revocation,
+            paths=self._trust,
             assistance=self._assistance,
             databases=self._databases,
             policy=self._policy,

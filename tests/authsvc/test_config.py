@@ -12,6 +12,7 @@ from authsvc.access.routes import RouteTable, read_route
 from authsvc.config import IDENTITY_HEADERS, check_configuration, read_settings
 from authsvc.config_models import AnchorModel, FileModel, FrontEndModel, RouteModel, TrustModel
 from authsvc.decision.request import FrontEndPolicy
+from authsvc.operations.revocation_sources import RevocationSettings
 from authsvc.operations.trust_files import AnchorFile, TrustFiles, TrustSettings
 from authsvc.presented.original_headers import OriginalKind, OriginalPart
 from authsvc.presented.registry import Dialect, DialectHeaders
@@ -126,7 +127,7 @@ def test_the_example_of_the_contract_is_read_whole(folder: Path) -> None:
         trust=TrustSettings(
             anchors=(AnchorFile(file=folder / "corp-root.pem", settings=AnchorSettings(id="corp")),),
             intermediates=(folder / "corp-issuing.pem",),
-            crls=(folder / "corp-root.crl", folder / "corp-issuing.crl"),
+            revocation=RevocationSettings(paths=(folder / "corp-root.crl", folder / "corp-issuing.crl")),
         ),
         clock_skew=timedelta(0),
         unknown_certificate=UnknownCertificate.DENY,
@@ -144,7 +145,7 @@ def test_the_defaults_are_those_of_the_contract(folder: Path) -> None:
     settings = read(folder, MINIMAL)
     assert settings.api.tls is None
     assert settings.front_ends == ()
-    assert settings.trust.intermediates == settings.trust.crls == ()
+    assert settings.trust.intermediates == settings.trust.revocation.paths == ()
     assert settings.trust.anchors[0].settings == AnchorSettings(
         id="corp",
         eku_required=True,
@@ -457,7 +458,7 @@ def test_t43_no_path_leaves_the_folder_of_its_file(folder: Path, name: str) -> N
 def test_t43_an_absolute_path_is_what_was_meant(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.crl").write_text((folder / "corp-root.crl").read_text())
     text = MINIMAL.replace("]}\n", f"], revocation: {{crls: [{tmp_path / 'elsewhere.crl'}]}}}}\n")
-    assert read(folder, text).trust.crls == (tmp_path / "elsewhere.crl",)
+    assert read(folder, text).trust.revocation.paths == (tmp_path / "elsewhere.crl",)
 
 
 def test_a_mistake_in_the_file_beside_stops_the_start(folder: Path) -> None:
