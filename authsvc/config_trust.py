@@ -1,20 +1,21 @@
 """Reading `trust`: anchors, intermediates, revocation lists (semantics section 8).
 
 What lives here: the keys, and that what they name can be used at start. What does not: keeping the files up
-to date (`operations/trust_files.py`), paths and lists (`trust/`).
+to date (`operations/trust_files.py`), where revocation lists come from (`config_revocation.py`), paths and lists
+(`trust/`).
 
 INVARIANT: an anchor or intermediate that is missing, empty or unreadable is a mistake, never "no check"
 (threat T29). A revocation list that is missing is a warning: until it comes, certificates are undecided.
 """
 
 import re
-import stat
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from authsvc.config_models import AnchorModel, RevocationModel, TrustModel
+from authsvc.config_revocation import RevocationReader
 from authsvc.operations.revocation_sources import RevocationSettings
 from authsvc.operations.trust_files import AnchorFile, TrustSettings
 from authsvc.trust.anchors import (
@@ -91,6 +92,7 @@ class TrustReader:
     reader: ConfigReader
     front_ends: frozenset[str]
     names: dict[str, YamlPath] = field(default_factory=dict)
+    hosts: dict[str, frozenset[str] | None] = field(default_factory=dict)
 
     def read(self) -> tuple[TrustSettings, TrustModel]:
         """Return the files of trust, and the model for what is not in files."""
@@ -113,13 +115,17 @@ class TrustReader:
             self._certificates((*path, "intermediates", position), text)
             for position, text in enumerate(model.intermediates)
         ]
-        crls = self._crls((*path, "revocation"), model.revocation)
+        revocation = RevocationReader(self.reader).read((*path, "revocation"), model.revocation, self.hosts)
+        if isinstance(self.reader.loaded.value_at((*path, "revocation", "ocsp")), dict):
+            self.reader.error(
+                (*path, "revocation", "ocsp"), "OCSP is not yet supported by this version", hint="`ocsp: off`"
+            )
         modes = {anchor.settings.revocation for anchor in anchors if anchor is not None}
-        self._lint_revocation((*path, "revocation"), model.revocation, modes)
+        self._lint_revocation((*path, "revocation"), model.revocation, modes, revocation)
         settings = TrustSettings(
             anchors=tuple(anchor for anchor in anchors if anchor is not None),
             intermediates=tuple(file for file in intermediates if file is not None),
-            revocation=RevocationSettings(paths=crls),
+            revocation=revocation,
         )
         return settings, model
 
@@ -142,6 +148,16 @@ class TrustReader:
             required_policies=self._policies(path, model),
             revocation=model.revocation.mode or default_mode,
         )
+        hosts = RevocationReader(reader).hosts(
+            (*path, "revocation", "distribution_points"), model.revocation.distribution_points
+        )
+        if name is not None:
+            self.hosts[name] = hosts
+        if settings.revocation is RevocationMode.OFF and hosts:
+            reader.warn(
+                (*path, "revocation"),
+                "distribution points are fetched, and `mode: off` looks at none of them",
+            )
         if model.revocation.mode is RevocationMode.OFF:
             reader.warn((*path, "revocation"), _REVOCATION_OFF)
         found = reader.content((*path, "file"), model.file)
@@ -218,42 +234,22 @@ class TrustReader:
             self.reader.error(path, str(error))
         return found[0]
 
-    def _crls(self, path: YamlPath, model: RevocationModel) -> tuple[Path, ...]:
-        self.reader.unique((*path, "crls"), model.crls)
-        if isinstance(self.reader.loaded.value_at((*path, "ocsp")), dict):
-            self.reader.error(
-                (*path, "ocsp"), "OCSP is not yet supported by this version", hint="`ocsp: off`"
-            )
-        files = [self._crl((*path, "crls", position), text) for position, text in enumerate(model.crls)]
-        return tuple(file for file in files if file is not None)
-
-    def _crl(self, path: YamlPath, text: str) -> Path | None:
-        if "://" in text:
-            self.reader.error(
-                path, f"expected a file, found `{shorten(text)}`: lists are not yet fetched by this version"
-            )
-            return None
-        file = self.reader.located(path, text)
-        if file is None:
-            return None
-        try:
-            if not stat.S_ISREG(file.stat().st_mode):
-                self.reader.error(path, f"expected a file, found `{shorten(text)}`, which is none")
-                return None
-            with file.open("rb") as stream:
-                stream.read(1)
-        except OSError as error:
-            self.reader.warn(
-                path,
-                f"`{shorten(text)}` cannot be read: {error.strerror or error}",
-                hint="certificates of its issuer are undecided until it can",
-            )
-        return file
-
-    def _lint_revocation(self, path: YamlPath, model: RevocationModel, modes: "set[RevocationMode]") -> None:
+    def _lint_revocation(
+        self,
+        path: YamlPath,
+        model: RevocationModel,
+        modes: "set[RevocationMode]",
+        revocation: RevocationSettings,
+    ) -> None:
         if model.mode is RevocationMode.OFF:
             self.reader.warn((*path, "mode"), _REVOCATION_OFF)
-        if RevocationMode.REQUIRE in modes and not model.crls and not self.reader.stands((*path, "crls")):
+        fetched = any(revocation.hosts.values())
+        if (
+            RevocationMode.REQUIRE in modes
+            and not model.crls
+            and not fetched
+            and not self.reader.stands((*path, "crls"))
+        ):
             self.reader.warn(
                 (*path, "crls"),
                 "no certificate can be proven good without a list, so all of them are refused",

@@ -160,7 +160,8 @@ def read_url(url: str) -> Target:
     if parts.scheme not in DEFAULT_PORTS:
         raise FetchFault(f"`{shown}`: expected http, https, ldap or ldaps, found `{shorten(parts.scheme)}`")
     if "@" in parts.netloc:
-        raise FetchFault(f"`{shown}`: expected a URL without a user name")
+        hidden = f"{parts.scheme}://…@{parts.netloc.rpartition('@')[2]}"
+        raise FetchFault(f"`{shorten(hidden)}`: expected a URL without a user name")
     host = (parts.hostname or "").lower()
     bracketed = f"[{host}]" if ":" in host else host
     if _HOST.fullmatch(bracketed) is None or port == 0:
