@@ -115,14 +115,12 @@ class DistributionPoints:
             if self._is_allowed(url, anchor):
                 self._seen.append(Point(url=url, issuer=issuer, anchor=anchor))
 
-    def poll(self, served: frozenset[str]) -> None:
-        """Take what was learnt since the last look, here and by other processes; for one thread at a time.
+    def serve(self, sources: frozenset[str]) -> None:
+        """Tell of which points there is a list, by their sources."""
+        self._served = sources
 
-        Args:
-            served: the sources of the points of which there is a list.
-
-        """
-        self._served = served
+    def poll(self) -> None:
+        """Take what was learnt since the last look, here and by other processes; for one thread at a time."""
         stamp = self._cache.directory_stamp()
         if stamp != self._directory_stamp:
             self._directory_stamp = stamp

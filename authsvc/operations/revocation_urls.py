@@ -166,9 +166,10 @@ class FetchedLists:
 
         """
         known = tuple(issuers)
-        self._points.poll(frozenset(each.source for each in self.states if each.held is not None))
+        self._points.poll()
         wanted = (*self._configured, *map(self._wanted, self._points.points))
         self._states = {each.source: self._look(each, known, again=authorities_changed) for each in wanted}
+        self._points.serve(frozenset(each.source for each in self.states if each.held is not None))
         if authorities_changed:
             # What nobody could check before may be good now.
             self._hurry |= {each.source for each in self.states if each.problem}
