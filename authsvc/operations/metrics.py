@@ -7,18 +7,21 @@ counts it as a plain number where it is done (`Decider.cache_hits`, `AuthEndpoin
 Invariants:
 
 * Every metric is a member of `METRICS`, and has exactly the labels that stand there.
-* No label names a person, a certificate or an address of one (threat T74): labels are domains, front ends, servers
-  and words of this code, so their number is bounded by the configuration.
+* No label names a person, a certificate or an address of one (threat T74): labels are domains, front ends, servers,
+  sources of revocation lists with their issuers, and words of this code, so their number is bounded by the
+  configuration and by the limits of what is learnt.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from authsvc.operations.revocation_states import ListStatus, SourceStatus
 from authsvc.operations.watches import DomainWatch
 from authsvc.reason import Reason
 from directory_assistance.backends.caching import CacheCounts
@@ -110,6 +113,31 @@ _HOST_STATE: Final = MetricName(
     meaning="1 for the state that a server of a directory is in, 0 for the others",
 )
 
+_NEXT_UPDATE: Final = MetricName(
+    name="authsvc_revocation_next_update_seconds",
+    kind="gauge",
+    labels=("issuer", "source"),
+    meaning="Seconds until the next update of a revocation list, below zero past it",
+)
+_LIST_STATE: Final = MetricName(
+    name="authsvc_revocation_list_state",
+    kind="gauge",
+    labels=("source", "state"),
+    meaning="1 for the state that the list of a source is in, 0 for the others",
+)
+_FETCHES: Final = MetricName(
+    name="authsvc_revocation_fetches_total",
+    kind="counter",
+    labels=("source", "result"),
+    meaning="Attempts to fetch a revocation list, by this machine",
+)
+_SUCCESS_AGE: Final = MetricName(
+    name="authsvc_revocation_last_success_age_seconds",
+    kind="gauge",
+    labels=("source",),
+    meaning="Seconds since a source last gave a list or said that none is newer",
+)
+
 METRICS: Final = (
     _DECISIONS,
     _CACHE_HITS,
@@ -121,6 +149,10 @@ METRICS: Final = (
     _DIRECTORY_SHARED,
     _DIRECTORY_PURGED,
     _HOST_STATE,
+    _NEXT_UPDATE,
+    _LIST_STATE,
+    _FETCHES,
+    _SUCCESS_AGE,
 )
 """Every metric there is, in the order in which they are written."""
 
@@ -136,12 +168,14 @@ class DirectoryFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Everything that is counted, at one moment. `answers`: by front end and true reason."""
+    """Everything that is counted, at one moment (`now`). `answers`: by front end and true reason."""
 
+    now: datetime
     answers: Mapping[tuple[str, Reason], int]
     cache_hits: int
     watches: tuple[DomainWatch, ...] = ()
     directories: tuple[DirectoryFigures, ...] = ()
+    revocation: tuple[SourceStatus, ...] = ()
 
 
 def render_metrics(figures: Figures) -> bytes:
@@ -190,16 +224,45 @@ class _Collector(Collector):
                 ((each.domain, host.uri), host.state) for each in figures.directories for host in each.hosts
             ),
         )
+        yield from _revocation(figures)
+
+
+def _revocation(figures: Figures) -> Iterator[Metric]:
+    """Yield what is known of the sources of revocation lists."""
+    sources = figures.revocation
+    yield _family(
+        _NEXT_UPDATE,
+        {
+            (each.issuer or "", each.source): (each.next_update - figures.now).total_seconds()
+            for each in sources
+            if each.next_update is not None
+        },
+    )
+    yield _family(_LIST_STATE, _states(((each.source,), each.status) for each in sources))
+    fetched = [each for each in sources if each.attempted is not None]
+    attempts: dict[tuple[str, ...], int] = {}
+    for each in fetched:
+        attempts[each.source, "success"] = each.successes
+        attempts[each.source, "failure"] = each.failures
+    yield _family(_FETCHES, attempts)
+    yield _family(
+        _SUCCESS_AGE,
+        {
+            (each.source,): (figures.now - each.succeeded).total_seconds()
+            for each in fetched
+            if each.succeeded is not None
+        },
+    )
 
 
 def _states(
-    now: Iterable[tuple[tuple[str, ...], WatchState | HostState]],
+    now: Iterable[tuple[tuple[str, ...], WatchState | HostState | ListStatus]],
 ) -> dict[tuple[str, ...], int]:
     """Return a sample for every state that something may be in, 1 for the one it is in."""
     return {(*labels, each.value): int(each is state) for labels, state in now for each in type(state)}
 
 
-def _family(metric: MetricName, samples: Mapping[tuple[str, ...], int]) -> Metric:
+def _family(metric: MetricName, samples: Mapping[tuple[str, ...], float]) -> Metric:
     """Return a metric with its samples, sorted by their labels."""
     made = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
     family = made(metric.name, metric.meaning, labels=metric.labels)

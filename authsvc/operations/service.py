@@ -30,6 +30,7 @@ from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord
 from authsvc.operations.decider import Decider
 from authsvc.operations.hosts import HostLog, host_statuses
 from authsvc.operations.metrics import DirectoryFigures, Figures
+from authsvc.operations.revocation_states import SourceStatus
 from authsvc.operations.self_tests import SelfTests
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
 from authsvc.operations.verifying import DirectoryVerifier
@@ -374,9 +375,12 @@ class Service:
 
     def figures(self) -> Figures:
         """Return everything that is counted; on the event loop. Never waits for a directory."""
+        now = self.now()
         return Figures(
             answers=self.answers,
             cache_hits=self.decider.cache_hits,
+            now=now,
+            revocation=self.revocation_sources(now),
             watches=self._watches.domains,
             directories=tuple(
                 DirectoryFigures(
@@ -421,6 +425,10 @@ class Service:
         """All anchors and intermediates (DER): what completes and ends the chains of a TLS handshake."""
         store = self._trust.current.store
         return (*(anchor.der for anchor in store.anchors), *(facts.der for facts in store.intermediates))
+
+    def revocation_sources(self, now: datetime) -> tuple[SourceStatus, ...]:
+        """Return how every source of revocation lists stands at an instant; nobody is asked."""
+        return self._trust.statuses(now)
 
     def log_insecure_options(self) -> None:
         """Log what is configured to be insecure, once at start."""

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 
 from authsvc.operations.service import Service
 from authsvc.reason import Reason, outward_reason
-from authsvc.web.api import decisions, directories, health, metrics
+from authsvc.web.api import decisions, directories, health, metrics, revocation
 from authsvc.web.api.callers import CallRefused, request_id_of
 from authsvc.web.api.documents import ProblemDocument
 from authsvc.web.api.sub_request import SUB_REQUEST_PATHS
@@ -88,6 +88,7 @@ def create_app(
     app.include_router(directories.verifications)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(revocation.router)
     app.add_middleware(_Outermost)
     app.add_exception_handler(CallRefused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
