@@ -305,7 +305,7 @@ class Service:
 
         """
         self._on_trust_change = on_trust_change
-        self._trust.start()
+        self._trust.start(on_change=lambda _snapshot: self._wake.set())
         self._watcher = threading.Thread(target=self._watch, name="generations", daemon=True)
         self._watcher.start()
 

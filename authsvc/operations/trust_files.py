@@ -208,9 +208,21 @@ class TrustFiles:
         """
         return self._sources.note(verified)
 
-    def start(self, interval: timedelta = POLL_INTERVAL) -> None:
-        """Poll in a thread of its own until `stop`; logs a warning each time the set of warnings changes."""
+    def start(
+        self,
+        interval: timedelta = POLL_INTERVAL,
+        *,
+        on_change: Callable[[TrustSnapshot], None] | None = None,
+    ) -> None:
+        """Poll in a thread of its own until `stop`; logs a warning each time the set of warnings changes.
+
+        Args:
+            interval: between two looks.
+            on_change: takes the place of the constructor's, where it is given.
+
+        """
         if self._thread is None:
+            self._on_change = on_change or self._on_change
             self._stop.clear()
             self._thread = threading.Thread(
                 target=self._run, args=(interval.total_seconds(),), name="trust-files", daemon=True
