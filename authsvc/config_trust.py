@@ -21,6 +21,7 @@ from authsvc.operations.trust_files import AnchorFile, TrustSettings
 from authsvc.trust.anchors import (
     AnchorSettings,
     RevocationMode,
+    StrengthFloor,
     TrustAnchor,
     TrustMaterialError,
     read_certificates_pem,
@@ -141,7 +142,7 @@ class TrustReader:
             id=name or "?",
             eku_required=model.eku == "required",
             allow_any_eku=model.allow_any_eku,
-            minimum_rsa_bits=model.minimum_rsa_bits,
+            floor=StrengthFloor(rsa_bits=model.minimum_rsa_bits),
             not_after=not_after,
             permitted_names=self._permitted_names(path, model),
             front_ends=self._front_ends(path, model),

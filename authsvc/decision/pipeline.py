@@ -35,7 +35,7 @@ from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarg
 from authsvc.decision.ports import Databases, ProvenPaths, StoreFault
 from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
-from authsvc.decision.wording import tell_matches, tell_unmet
+from authsvc.decision.wording import tell_matches, tell_revocation, tell_unmet
 from authsvc.presented.presentation import (
     NoCertificate,
     PresentedCertificate,
@@ -44,6 +44,7 @@ from authsvc.presented.presentation import (
 )
 from authsvc.reason import Reason
 from authsvc.trust.anchors import TrustStore
+from authsvc.trust.ocsp_answer import OcspSource
 from authsvc.trust.path import PathRefusal, VerifiedCertificate, verify_path
 from authsvc.trust.revocation import (
     RevocationEvidence,
@@ -100,6 +101,7 @@ class Snapshot:
     databases: Databases
     policy: Policy
     version: str
+    ocsp: OcspSource | None = None
     paths: ProvenPaths | None = None
 
 
@@ -225,7 +227,17 @@ class _Decision:
             self._notes.append("expired, accepted by insecure_accept_expired")
         self._step = "revocation"
         waiting = "" if snapshot.paths is None else snapshot.paths.note(verified)
-        match check_revocation(verified, snapshot.revocation, now=self._moment.now):
+        outcome = check_revocation(
+            verified,
+            snapshot.revocation,
+            now=self._moment.now,
+            ocsp=snapshot.ocsp,
+            deadline=self._moment.deadline,
+        )
+        self._revocation = outcome if isinstance(outcome, RevocationEvidence) else outcome.evidence
+        for subject, told in tell_revocation(self._revocation):
+            self._trace.note("revocation", subject, told)
+        match outcome:
             case RevocationRefusal(reason=Reason.REVOCATION_UNKNOWN, detail=detail) if waiting:
                 # A configured source that is not there yet makes nobody unknown (semantics section 8).
                 return self._undecided(
@@ -236,8 +248,8 @@ class _Decision:
             case RevocationUndecided() as undecided:
                 return self._undecided(undecided.reason, undecided.detail)
             case RevocationEvidence() as evidence:
-                self._revocation = evidence
-                self._trace.note("revocation", evidence.source or "no source", evidence.status.value)
+                if evidence.grace_used:
+                    self._notes.append("a revocation list is past its next update, accepted by the grace")
             case _ as unreachable:
                 assert_never(unreachable)
         return None
@@ -425,6 +437,7 @@ class _Decision:
             detail=detail,
             step=self._step,
             certificate=self._certificate,
+            revocation=self._revocation,
             trace=self._trace.lines,
         )
 
@@ -436,8 +449,8 @@ class _Decision:
         """
         bounds = [self._moment.now + lifetime]
         bounds.extend(end for end in (self._path_end, self._entry_end) if end is not None)
-        if self._revocation is not None and self._revocation.next_update is not None:
-            bounds.append(self._revocation.next_update)
+        if self._revocation is not None and self._revocation.holds_until is not None:
+            bounds.append(self._revocation.holds_until)
         lifetimes = self._snapshot.policy.domain_lifetimes
         bounds.extend(self._moment.now + lifetimes[domain] for domain in self._asked & lifetimes.keys())
         return min(bounds)

@@ -69,6 +69,7 @@ class Undecided:
     detail: str
     step: str
     certificate: VerifiedCertificate | None = None
+    revocation: RevocationEvidence | None = None
     trace: tuple[TraceLine, ...] = ()
 
 

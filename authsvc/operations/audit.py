@@ -33,7 +33,7 @@ from authsvc.original_request import OriginalRequest
 from authsvc.presented.presentation import Presentation, PresentedCertificate
 from authsvc.reason import Reason
 from authsvc.trust.path import VerifiedCertificate
-from authsvc.trust.revocation import RevocationEvidence
+from authsvc.trust.revocation import CertificateEvidence, RevocationEvidence
 from directory_assistance.dn import DistinguishedName, render_ldap, render_name
 from directory_assistance.entry import Identity
 from directory_assistance.errors import shorten
@@ -208,8 +208,7 @@ def _render_verdict(verdict: Verdict, *, with_trace: bool) -> str:
             members["notes"] = [*verdict.notes]
     if verdict.certificate is not None:
         members["certificate"] = _certificate(verdict.certificate)
-        revocation = None if isinstance(verdict, Undecided) else verdict.revocation
-        members["evidence"] = _evidence(verdict.certificate, revocation)
+        members["evidence"] = _evidence(verdict.certificate, verdict.revocation)
     if with_trace:
         members["trace"] = [
             {
@@ -305,10 +304,28 @@ def _evidence(certificate: VerifiedCertificate, revocation: RevocationEvidence |
             "policy": revocation.policy.value,
             "source": revocation.source or None,
             "lists": [*revocation.lists],
+            "responders": [*revocation.responders],
             "this_update": None if revocation.this_update is None else _time(revocation.this_update),
             "next_update": None if revocation.next_update is None else _time(revocation.next_update),
+            "grace_used": revocation.grace_used,
+            "certificates": [_certificate_revocation(one) for one in revocation.certificates],
         }
     return evidence
+
+
+def _certificate_revocation(one: CertificateEvidence) -> Json:
+    """Return what is known of one certificate: the lists by name and number, their dates are the whole's."""
+    return {
+        "serial": f"{one.serial:x}",
+        "status": one.status.value,
+        "source": one.source or None,
+        "lists": [
+            {"source": source, "number": number if number >= 0 else None}
+            for use in one.lists
+            for source, number in ((use.source, use.number), (use.delta_source, use.delta_number))
+            if source
+        ],
+    }
 
 
 def _access(access: EffectiveAccess) -> Json:

@@ -20,12 +20,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography import x509
-
 from authsvc.operations.fetching import FetchFault, FetchPolicy, read_url
 from authsvc.operations.revocation_cache import Record, RevocationCache
 from authsvc.trust.certificate import READ_ERRORS, CertificateFacts, read_certificate
+from authsvc.trust.distribution_points import (
+    CRL_DISTRIBUTION_POINTS,
+    fetchable_urls,
+    read_distribution_points,
+)
 from authsvc.trust.path import VerifiedCertificate
+from directory_assistance.der import DerSyntaxError
 
 __all__ = ["DistributionPoints", "Point"]
 
@@ -41,10 +45,9 @@ _MOST_WAITING: Final = 1_024
 _MOST_KNOWN: Final = 4_096
 """Extensions whose places are remembered, so that a request does not read URLs again."""
 
-_EXTENSIONS: Final = (
-    x509.CRLDistributionPoints.oid.dotted_string,
-    x509.FreshestCRL.oid.dotted_string,
-)
+_FRESHEST: Final = "2.5.29.46"
+
+_EXTENSIONS: Final = (CRL_DISTRIBUTION_POINTS, _FRESHEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,7 @@ class DistributionPoints:
         self._cache = cache
         self._seen: deque[Point] = deque(maxlen=_MOST_WAITING)
         self._lock = threading.Lock()  # of the memory of extensions: requests come from many threads
-        self._known: dict[tuple[str, object], tuple[str, ...]] = {}
+        self._known: dict[tuple[str, bytes], tuple[str, ...]] = {}
         self._served: frozenset[str] = frozenset()
         self._directory_stamp = -1
         self._points: dict[str, Point] = {}
@@ -169,29 +172,25 @@ class DistributionPoints:
         """Return the places that a certificate names and that may be called."""
         found: list[str] = []
         for oid in _EXTENSIONS:
-            extension = facts.extensions.get(oid)
-            if extension is None or not isinstance(
-                extension.value, x509.CRLDistributionPoints | x509.FreshestCRL
-            ):
+            value = facts.extension_values.get(oid)
+            if value is None:
                 continue
-            key = (anchor, extension.value)
-            known = self._known.get(key)
+            known = self._known.get((anchor, value))
             if known is None:
-                known = tuple(
-                    dict.fromkeys(url for url in _urls_of(extension.value) if self._is_allowed(url, anchor))
-                )[:_MOST_OF_ISSUER]
+                urls = (url for url in _urls_of(value, facts.issuer_der) if self._is_allowed(url, anchor))
+                known = tuple(urls)[:_MOST_OF_ISSUER]
                 with self._lock:
                     if len(self._known) >= _MOST_KNOWN:
                         self._known.clear()
-                    self._known[key] = known
+                    self._known[anchor, value] = known
             found += known
         return tuple(found)
 
 
-def _urls_of(points: x509.CRLDistributionPoints | x509.FreshestCRL) -> Iterable[str]:
-    """Return the URLs of points whose lists the certificate's own issuer signs."""
-    for point in points:
-        if point.crl_issuer is None:
-            for name in point.full_name or ():
-                if isinstance(name, x509.UniformResourceIdentifier):
-                    yield name.value
+def _urls_of(value: bytes, issuer_der: bytes) -> tuple[str, ...]:
+    """Return the URLs of points whose lists the certificate's own issuer signs; none of what cannot be read."""
+    try:
+        points = read_distribution_points(value, issuer_der)
+    except DerSyntaxError:
+        return ()
+    return fetchable_urls(point for point in points if point.issuers is None)

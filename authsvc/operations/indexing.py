@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from authsvc.operations.list_indexes import index_list
 from authsvc.trust.anchors import TrustMaterialError
+from authsvc.trust.crl import index_crl
 
 __all__ = ["index_in_process", "main"]
 
@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
             octets = file.read(limit + 1)
         if len(octets) > limit:
             raise TrustMaterialError(f"too large: more than {limit} octets")  # noqa: TRY301 - one way out for all
-        index_file.write_bytes(index_list(octets))
+        index_file.write_bytes(index_crl(octets))
     except TrustMaterialError as error:
         print(error)  # noqa: T201 - the answer of this process
         return _UNUSABLE

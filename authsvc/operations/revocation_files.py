@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Final
 
 from authsvc.operations.indexing import index_in_process
-from authsvc.operations.list_indexes import INDEXED_ELSEWHERE, goes_back, index_list, is_kept_by, open_list
+from authsvc.operations.list_indexes import INDEXED_ELSEWHERE, goes_back, is_kept_by, open_list
 from authsvc.operations.revocation_cache import Record, RevocationCache, Stamp, stamp_of
 from authsvc.operations.revocation_states import ListState, SourceKind
 from authsvc.trust.anchors import TrustMaterialError
 from authsvc.trust.certificate import CertificateFacts
-from authsvc.trust.crl import LARGEST_CRL, RevocationList
+from authsvc.trust.crl import LARGEST_CRL, RevocationList, index_crl
 
 __all__ = ["FileLists", "older_list"]
 
@@ -235,7 +235,7 @@ class FileLists:
 
     def _load_small(self, path: Path, octets: bytes, issuers: Sequence[CertificateFacts]) -> _Loaded:
         with _named(path):
-            index = index_list(octets)
+            index = index_crl(octets)
         held = open_list(index, issuers, source=str(path))
         digest = hashlib.sha256(octets).hexdigest()
         with suppress(OSError):

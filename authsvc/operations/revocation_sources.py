@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from authsvc.operations.distribution_points import DistributionPoints
 from authsvc.operations.fetching import Fetcher
-from authsvc.operations.list_indexes import freshest_urls, is_of, snapshot_of
+from authsvc.operations.list_indexes import signers_of
 from authsvc.operations.revocation_cache import RevocationCache
 from authsvc.operations.revocation_files import FileLists
 from authsvc.operations.revocation_states import ListState, SourceKind, SourceStatus, life_warnings
@@ -120,7 +120,7 @@ class RevocationSources:
     def snapshot(self) -> RevocationSnapshot:
         """Return what decisions read."""
         states = self.states
-        return snapshot_of(
+        return RevocationSnapshot.of(
             (each.held for each in states if each.held is not None),
             (
                 SourceProblem(source=each.source, problem=each.problem)
@@ -160,12 +160,11 @@ class RevocationSources:
             return
         points = {each.source: each for each in self._points.points}
         for state in self.states:
-            urls = () if state.held is None else freshest_urls(state.held)
+            urls = () if state.held is None else state.held.freshest_urls
             if state.held is None or not urls:
                 continue
             point = points.get(state.source)
             if point is not None:
                 self._points.note_delta(urls, point.issuer, point.anchor)
-            for issuer in issuers:
-                if is_of(state.held, issuer):
-                    self._points.note_delta(urls, issuer, "")
+            for issuer in signers_of(state.held, issuers):
+                self._points.note_delta(urls, issuer, "")

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, assert_never
 
-from authsvc.operations.list_indexes import entry_count
 from authsvc.trust.crl import RevocationList
 
 __all__ = ["ListState", "ListStatus", "SourceKind", "SourceStatus", "life_warnings"]
@@ -87,7 +86,7 @@ class SourceStatus:
             number=None if held is None or held.number < 0 else held.number,
             this_update=None if held is None else held.this_update,
             next_update=None if held is None else held.next_update,
-            entries=None if held is None else entry_count(held),
+            entries=None if held is None else held.entry_count,
             attempted=state.attempted,
             succeeded=state.succeeded,
             successes=state.successes,

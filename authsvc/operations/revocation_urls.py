@@ -28,13 +28,13 @@ from authsvc.operations.distribution_points import DistributionPoints, Point
 from authsvc.operations.fetch_connections import Network
 from authsvc.operations.fetching import Fetched, Fetcher, FetchFault, FetchPolicy, read_url
 from authsvc.operations.indexing import index_in_process
-from authsvc.operations.list_indexes import INDEXED_ELSEWHERE, goes_back, index_list, open_list
+from authsvc.operations.list_indexes import INDEXED_ELSEWHERE, goes_back, open_list
 from authsvc.operations.revocation_cache import Record, RevocationCache, Stamp
 from authsvc.operations.revocation_files import older_list
 from authsvc.operations.revocation_states import ListState, SourceKind
 from authsvc.trust.anchors import TrustMaterialError
 from authsvc.trust.certificate import CertificateFacts
-from authsvc.trust.crl import RevocationList
+from authsvc.trust.crl import RevocationList, index_crl
 
 __all__ = ["FetchSettings", "FetchedLists", "RefreshSettings", "next_attempt"]
 
@@ -240,7 +240,8 @@ class FetchedLists:
         """
         if wanted.point is None:
             return open_list(index, issuers, source=wanted.url)
-        return open_list(index, (wanted.point.issuer,), source=wanted.url)
+        whose = f"not `{wanted.point.issuer.subject_text}`, whose certificates or lists name this place"
+        return open_list(index, (wanted.point.issuer,), source=wanted.url, whose=whose)
 
     # ---------------------------------------------------------------------------------------------- fetching
 
@@ -339,13 +340,15 @@ class FetchedLists:
             if fetched.unchanged and held is not None:
                 return _answered(record, fetched, self._now()), held
             # 3
+            if not fetched.octets:
+                raise TrustMaterialError(f"`{wanted.url}`: expected a revocation list, found nothing")
             if fetched.octets > INDEXED_ELSEWHERE:
-                digest = index_in_process(file, made, maximum_octets=self._fetching.maximum_octets)
+                digest = _indexed_elsewhere(wanted.url, file, made, self._fetching.maximum_octets)
                 index = made.read_bytes()
             else:
                 octets = file.read_bytes()
                 digest = hashlib.sha256(octets).hexdigest()
-                index = index_list(octets)
+                index = _indexed(wanted.url, octets)
         # 4
         found = self._opened(wanted, index, issuers)
         now = self._now()
@@ -371,6 +374,20 @@ class FetchedLists:
 
 def _unfetched(wanted: _Wanted) -> ListState:
     return ListState(source=wanted.source, kind=wanted.kind, problem=f"`{wanted.url}`: not fetched yet")
+
+
+def _indexed(url: str, octets: bytes) -> bytes:
+    try:
+        return index_crl(octets)
+    except TrustMaterialError as error:
+        raise TrustMaterialError(f"`{url}`: {error}") from error
+
+
+def _indexed_elsewhere(url: str, file: Path, made: Path, limit: int) -> str:
+    try:
+        return index_in_process(file, made, maximum_octets=limit)
+    except TrustMaterialError as error:
+        raise TrustMaterialError(f"`{url}`: {error}") from error
 
 
 def _answered(record: Record, fetched: Fetched, now: datetime) -> Record:

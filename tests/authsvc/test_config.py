@@ -25,7 +25,7 @@ from authsvc.settings import (
     TlsFiles,
     UnknownCertificate,
 )
-from authsvc.trust.anchors import AnchorSettings, RevocationMode
+from authsvc.trust.anchors import AnchorSettings, RevocationMode, StrengthFloor
 from authsvc.web.responses import IdentityHeader
 from directory_assistance.candidates import BindBy
 from directory_assistance.config import read_directory_assistance
@@ -153,7 +153,7 @@ def test_the_defaults_are_those_of_the_contract(folder: Path) -> None:
         id="corp",
         eku_required=True,
         allow_any_eku=False,
-        minimum_rsa_bits=2048,
+        floor=StrengthFloor(rsa_bits=2048),
         not_after=None,
         permitted_names=None,
         front_ends=None,
@@ -266,7 +266,9 @@ def test_the_original_request_stands_where_the_front_end_says(
             id="usage",
         ),
         pytest.param(
-            "minimum_rsa_bits: 3072", AnchorSettings(id="corp", minimum_rsa_bits=3072), id="key size"
+            "minimum_rsa_bits: 3072",
+            AnchorSettings(id="corp", floor=StrengthFloor(rsa_bits=3072)),
+            id="key size",
         ),
         pytest.param(
             "not_after: 2027-01-31",

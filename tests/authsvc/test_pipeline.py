@@ -21,7 +21,6 @@ from authsvc.presented.presentation import (
     UnreadableCertificate,
 )
 from authsvc.reason import Reason
-from authsvc.trust.certificate import read_certificate
 from authsvc.trust.crl import read_crl
 from authsvc.trust.path import VerifiedCertificate
 from authsvc.trust.revocation import RevocationSnapshot
@@ -113,12 +112,11 @@ def secondary(directory: MemoryDirectory, rule: str = "*") -> SecondaryDomain:
 
 
 def stale() -> RevocationSnapshot:
-    issuers = [read_certificate(ROOT.der), read_certificate(ISSUING.der)]
     old = ISSUING.crl(this_update=NOW - timedelta(days=9), next_update=NOW - timedelta(days=1))
     return RevocationSnapshot.of(
         [
-            read_crl(ROOT.crl(next_update=CRL_END).der, issuers, source="root.crl"),
-            read_crl(old.der, issuers, source="issuing.crl"),
+            read_crl(ROOT.crl(next_update=CRL_END).der, source="root.crl"),
+            read_crl(old.der, source="issuing.crl"),
         ]
     )
 

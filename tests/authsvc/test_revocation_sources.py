@@ -33,6 +33,7 @@ from authsvc.trust.revocation import (
 from tests.support import ldap_wire
 from tests.support.fetched import MINUTE, TrustFolder, settle
 from tests.support.list_server import Answer, ListServer, Request, body, server_context, serving_lists
+from tests.support.lists import delta_of, entry, list_of_entries
 from tests.support.pki import NOW, Authority, Issued, generate_key, uri
 from tests.support.slapd import SUFFIX, change, ldif, serve
 from tests.support.trust import verified, verify
@@ -171,7 +172,7 @@ FAULTS: dict[str, tuple[Callable[[TrustFolder], Answer], str]] = {
     ),
     "signed by another key": (
         lambda folder: body(folder.world.issuing.crl(number=_DAVE_REVOKED, signing_key=generate_key()).der),
-        "not signed with the key of its issuer",
+        "not signed with the key of `CN=Renovations Issuing CA,O=Renovations`",
     ),
     "of an unknown issuer": (
         lambda folder: body(folder.world.root.issue_authority("CN=Unknown CA").crl(number=_DAVE_REVOKED).der),
@@ -635,9 +636,12 @@ def test_what_nobody_names_any_more_is_removed_from_the_cache(
 # ------------------------------------------------------------------------------------------------- large lists
 
 
-def _large(folder: TrustFolder, *more: Issued, number: int = 1) -> bytes:
-    serials = [0x7F << 120 | each for each in range(30_000)]
-    return folder.world.issuing.crl([*serials, *more], number=number).der
+def _large(folder: TrustFolder, *more: Issued) -> bytes:
+    serials = [
+        *(0x7F << 120 | each for each in range(40_000)),
+        *(each.certificate.serial_number for each in more),
+    ]
+    return list_of_entries(folder.world.issuing, map(entry, serials))
 
 
 def test_a_large_list_is_indexed_by_another_process_while_decisions_go_on(
@@ -651,13 +655,13 @@ def test_a_large_list_is_indexed_by_another_process_while_decisions_go_on(
     with opened(folder, server.url("/ca.crl"), paths=[folder.path / "root.crl", path]) as files:
         settle(files)
         assert is_revoked(folder, files)
-        assert 30_001 == folder.status(files, server.url("/ca.crl")).entries
+        assert 40_001 == folder.status(files, server.url("/ca.crl")).entries
         folder.write("issuing.crl", large)
         files.poll()  # begins
         assert folder.status(files, str(path)).status is ListStatus.MISSING
         settle(files)
         assert folder.status(files, str(path)).status is ListStatus.CURRENT
-        assert 30_001 == folder.status(files, str(path)).entries
+        assert 40_001 == folder.status(files, str(path)).entries
 
 
 def test_a_large_list_that_is_garbled_says_why(folder: TrustFolder) -> None:
@@ -933,6 +937,49 @@ def test_t31_the_number_of_distribution_points_is_bounded(folder: TrustFolder, s
         many = naming(folder, *(server.url(f"/x{number}.crl") for number in range(100)))
         note(files, many)
         assert len(files._sources._points._seen) <= 1 + 32
+
+
+def _freshest(url: str) -> tuple[x509.ExtensionType, bool]:
+    point = x509.DistributionPoint(full_name=[uri(url)], relative_name=None, reasons=None, crl_issuer=None)
+    return (x509.FreshestCRL([point]), False)
+
+
+@pytest.mark.parametrize("named_by", ["list", "certificate"])
+def test_t40_the_delta_list_that_a_proven_list_or_certificate_names_is_fetched(
+    folder: TrustFolder, server: ListServer, named_by: str
+) -> None:
+    freshest = _freshest(server.url("/delta.crl"))
+    of_list, of_certificate = ([freshest], []) if named_by == "list" else ([], [freshest])
+    dora = folder.world.issuing.issue("CN=Dora Distributed", extensions=of_certificate)
+    delta = folder.world.issuing.crl([dora], number=6, extensions=[delta_of(5)])
+    server.answers["/ca.crl"] = body(folder.world.issuing.crl(number=5, extensions=of_list).der)
+    server.answers["/delta.crl"] = body(delta.der)
+    allowed = {"corp": frozenset({server.host}), "": frozenset({server.host})}
+    with opened(folder, server.url("/ca.crl"), hosts=allowed) as files:
+        settle(files)
+        note(files, dora)
+        settle(files)
+        settle(files)
+        assert is_revoked(folder, files, dora)
+        assert is_good(folder, files)
+    with opened(folder, server.url("/ca.crl"), cache=folder.path / "other") as files:  # nobody is allowed
+        settle(files)
+        note(files, dora)
+        settle(files)
+        assert not is_revoked(folder, files, dora)
+
+
+def test_t34_a_delta_list_of_another_issuer_is_not_taken(folder: TrustFolder, server: ListServer) -> None:
+    server.answers["/ca.crl"] = body(
+        folder.world.issuing.crl(number=5, extensions=[_freshest(server.url("/delta.crl"))]).der
+    )
+    server.answers["/delta.crl"] = body(folder.world.root.crl([7], number=6, extensions=[delta_of(5)]).der)
+    with opened(folder, server.url("/ca.crl"), hosts={"": frozenset({server.host})}) as files:
+        for _ in range(3):
+            settle(files)
+        (found,) = [each for each in files.statuses(NOW) if each.kind is SourceKind.DISTRIBUTION_POINT]
+        assert "whose certificates or lists name this place" in found.problem
+        assert is_good(folder, files)
 
 
 def test_without_configuration_no_certificate_makes_anybody_be_called(

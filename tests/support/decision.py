@@ -126,11 +126,10 @@ def trust(**settings: Any) -> TrustStore:
 
 def revocation(*revoked: Issued) -> RevocationSnapshot:
     """Current lists of root and issuing CA; the latter lists these certificates."""
-    issuers = [read_certificate(ROOT.der), read_certificate(ISSUING.der)]
     return RevocationSnapshot.of(
         [
-            read_crl(ROOT.crl(next_update=CRL_END).der, issuers, source="root.crl"),
-            read_crl(ISSUING.crl(revoked, next_update=CRL_END).der, issuers, source="issuing.crl"),
+            read_crl(ROOT.crl(next_update=CRL_END).der, source="root.crl"),
+            read_crl(ISSUING.crl(revoked, next_update=CRL_END).der, source="issuing.crl"),
         ]
     )
 
