@@ -3,13 +3,16 @@
 Run by hand: `PYTHONPATH=. .venv/bin/python benchmarks/revocation_sources.py [TIMES]`. Real services on one folder, with
 somebody's allow in the verdict cache of each. *File*: from the renaming of a new list to the first refusal. *Fetched*:
 from when an HTTP server has sent a new list to the first refusal of the later of two services, only one of which
-fetches. Printed are milliseconds over all rounds.
+fetches. Printed are milliseconds over all rounds. *Large*: a list of a million entries in a file: from the renaming to
+the new snapshot, how late a timer of one millisecond on an event loop of the same process is meanwhile, against the
+same timer before, and how much memory the process has grown by. Then a start with the list in the cache.
 """
 
 import asyncio
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,8 +22,11 @@ from authsvc.access.databases import IdentityTarget
 from authsvc.decision.request import DecisionRequest, FrontEndPolicy
 from authsvc.decision.verdict import Allowed
 from authsvc.operations.service import Service
+from authsvc.operations.trust_files import TrustFiles
 from authsvc.presented.presentation import PresentedCertificate
+from tests.support.fetched import TrustFolder
 from tests.support.list_server import ListServer, Request, body, serving_lists
+from tests.support.lists import entry, list_of_entries
 from tests.support.service import Place, lay_place, serving_service, world
 
 _WHO = DecisionRequest(
@@ -94,6 +100,56 @@ def _configure(place: Place, server: ListServer) -> None:
     )
 
 
+async def _lateness(until: threading.Event, longest: float) -> list[float]:
+    """Return by how many milliseconds each tick of a timer of one was late, until something or for so many seconds."""
+    late: list[float] = []
+    end = time.perf_counter() + longest
+    while not until.is_set() and time.perf_counter() < end:
+        began = time.perf_counter()
+        await asyncio.sleep(0.001)
+        late.append((time.perf_counter() - began) * 1000 - 1)
+    return late
+
+
+def _tail(late: list[float]) -> float:
+    return sorted(late)[min(int(len(late) * 0.999), len(late) - 1)]
+
+
+def _large(folder: Path) -> None:
+    place = TrustFolder(path=folder)
+    path = place.write("issuing.crl", place.world.issuing.crl().der)
+    settings = place.settings(paths=[folder / "root.crl", path])
+    entries = (entry((0x7F << 120) + each * 0x9E3779B97F4A7C15) for each in range(1_000_000))
+    octets = list_of_entries(place.world.issuing, entries)
+    changed = threading.Event()
+    files = TrustFiles(settings, serving=True, now=place.clock, on_change=lambda _: changed.set())
+    files.start()
+    idle = asyncio.run(_lateness(changed, 5))
+    before = _resident()
+    began = time.perf_counter()
+    place.write("issuing.crl", octets)
+    busy = asyncio.run(_lateness(changed, 120))
+    took = time.perf_counter() - began
+    print(
+        f"large    {len(octets) / 1e6:.0f} MB in force after {took:.2f} s, memory {_resident() - before:+d} MB"
+    )
+    print(
+        f"         timer p99.9 {_tail(busy):.1f} ms late, idle {_tail(idle):.1f} ms, most {max(busy):.1f} ms"
+    )
+    files.stop()
+    began = time.perf_counter()
+    again = TrustFiles(settings, serving=True, now=place.clock)
+    print(f"         cold start with the cache {(time.perf_counter() - began) * 1000:.0f} ms")
+    again.stop()
+
+
+def _resident() -> int:
+    """Return the process's own memory in MB, without what is mapped from files."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = [each for each in status.splitlines() if each.startswith("RssAnon")]
+    return int(line.split()[1]) // 1024
+
+
 def _main(times: int) -> None:
     rounds: dict[str, list[float]] = {"file": [], "fetched": []}
     with serving_lists() as server:
@@ -102,6 +158,8 @@ def _main(times: int) -> None:
                 rounds["file"].append(_file(Path(folder)) * 1000)
             with tempfile.TemporaryDirectory() as folder:
                 rounds["fetched"].append(_fetched(Path(folder), server) * 1000)
+    with tempfile.TemporaryDirectory() as folder:
+        _large(Path(folder))
     for name, found in rounds.items():
         print(f"{name:8} median {statistics.median(found):4.0f} ms, longest {max(found):4.0f} ms")
 

@@ -129,8 +129,11 @@ class DistributionPoints:
             self._directory_stamp = stamp
             for record in self._cache.learnt():
                 self._remember(record)
-        while self._seen:
+        seen: dict[str, Point] = {}
+        while self._seen and len(seen) < _MOST_WAITING:
             point = self._seen.popleft()
+            seen.setdefault(point.source, point)
+        for point in seen.values():
             if point.source not in self._points and self._has_room(point):
                 self._points[point.source] = point
                 if self._cache.read_record(point.source) is None:

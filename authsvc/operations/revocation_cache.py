@@ -125,7 +125,9 @@ class RevocationCache:
                 status = folder.stat()
                 if not stat.S_ISDIR(status.st_mode):
                     raise NotADirectoryError(20, "not a directory")
-                if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+                # Root may look up in what is the service's own, as `explain` does; it writes only into its own.
+                owned = status.st_uid == os.geteuid() or (os.geteuid() == 0 and not writing)
+                if not owned or status.st_mode & 0o022:
                     problem = "expected a directory that its owner alone may write, and the owner to be this process"
                 elif writing and status.st_mode & 0o077:
                     folder.chmod(0o700)
@@ -269,10 +271,13 @@ class RevocationCache:
         """Remove indexes that no record names, and what was left half written; for the process that fetches."""
         if not self.writing:
             return
-        records = (_read_record(path) for path in self._paths(_RECORD))
+        paths = self._paths()
+        if len(paths) >= _MOST_RECORDS:
+            return  # what names an index may be among those that were not looked at
+        records = (_read_record(path) for path in paths if path.suffix == _RECORD)
         named = {each.digest for each in records if each is not None}
         oldest = now.timestamp() - _LEFT_SECONDS
-        for path in self._paths():
+        for path in paths:
             unused = path.name.startswith(_BESIDE) or (path.suffix == _INDEX and path.stem not in named)
             with suppress(OSError):
                 if unused and path.stat().st_mtime < oldest:

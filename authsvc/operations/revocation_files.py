@@ -80,6 +80,8 @@ class _Job:
             self.outcome = self._work()
         except TrustMaterialError as error:
             self.outcome = error
+        except OSError as error:
+            self.outcome = TrustMaterialError(f"a large list cannot be indexed: {error.strerror or error}")
 
 
 class FileLists:

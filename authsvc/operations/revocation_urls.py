@@ -343,7 +343,8 @@ class FetchedLists:
             if not fetched.octets:
                 raise TrustMaterialError(f"`{wanted.url}`: expected a revocation list, found nothing")
             if fetched.octets > INDEXED_ELSEWHERE:
-                digest = _indexed_elsewhere(wanted.url, file, made, self._fetching.maximum_octets)
+                with self._cache.indexing():  # each such process takes memory: one at a time
+                    digest = _indexed_elsewhere(wanted.url, file, made, self._fetching.maximum_octets)
                 index = made.read_bytes()
             else:
                 octets = file.read_bytes()
