@@ -96,7 +96,6 @@ class RevocationCache:
 
     Attributes:
         folder: where it is.
-        problem: why it is not where it was wanted, empty where it is.
         writing: whether this process may write into it.
 
     """
@@ -104,7 +103,8 @@ class RevocationCache:
     def __init__(self, folder: Path, *, writing: bool, problem: str = "", temporary: bool = False) -> None:
         self.folder = folder
         self.writing = writing
-        self.problem = problem
+        self._opening_problem = problem
+        self._writing_problem = ""
         self._lock: int | None = None
         self._remove = weakref.finalize(self, shutil.rmtree, folder, True) if temporary else None
 
@@ -140,6 +140,11 @@ class RevocationCache:
             problem = f"`{folder}`: revocation lists cannot be kept: {problem}" if writing else ""
         fresh = Path(tempfile.mkdtemp(prefix="authsvc-revocation-"))
         return cls(fresh, writing=True, problem=problem, temporary=True)
+
+    @property
+    def problem(self) -> str:
+        """Why it is not where it was wanted, or why the last record could not be written; empty where all is well."""
+        return self._opening_problem or self._writing_problem
 
     def close(self) -> None:
         """Let another process fetch, and remove a directory that was made for this one; a second time does nothing."""
@@ -206,8 +211,15 @@ class RevocationCache:
             OSError: it cannot be written.
 
         """
-        if self.writing:
+        if not self.writing:
+            return
+        try:
             self._replace(self._record_path(record.source), _write_record(record))
+        except OSError as error:
+            why = error.strerror or str(error)
+            self._writing_problem = f"`{self.folder}`: revocation lists cannot be kept: {why}"
+            raise
+        self._writing_problem = ""
 
     def learnt(self) -> tuple[Record, ...]:
         """Return the records of all distribution points, sorted."""

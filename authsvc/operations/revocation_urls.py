@@ -12,9 +12,12 @@ and takes it from there, as all the others do. Invariants:
 * The next question comes at a random moment between a half and three quarters of what is left of the list's life, or
   sooner; after a failure sooner, then later and later; never twice within `minimum`, never after more than `maximum`.
 * A clock that was set back does not stop the questions.
+
+Logs `revocation_fetch_failed`, for a defect; what servers do wrong is a problem of the source.
 """
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -35,8 +38,11 @@ from authsvc.operations.revocation_states import ListState, SourceKind
 from authsvc.trust.anchors import TrustMaterialError
 from authsvc.trust.certificate import CertificateFacts
 from authsvc.trust.crl import RevocationList, index_crl
+from directory_assistance.errors import shorten
 
 __all__ = ["FetchSettings", "FetchedLists", "RefreshSettings", "next_attempt"]
+
+_LOG = logging.getLogger("authsvc.revocation")
 
 _MOST_AT_A_TIME: Final = 4
 """Lists being fetched at one time: a server that hangs must not keep the others waiting, nor a hundred threads run."""
@@ -281,28 +287,30 @@ class FetchedLists:
         try:
             record, held = self._ask(wanted, record, held, issuers)
         except (FetchFault, TrustMaterialError) as error:
-            record = replace(
-                record,
-                attempted=self._now(),
-                failures=record.failures + 1,
-                failing=record.failing + 1,
-                problem=str(error),
-            )
+            record = self._failed(record, str(error))
         except OSError as error:
-            problem = f"`{self._cache.folder}`: the list cannot be kept: {error.strerror or error}"
-            record = replace(
-                record,
-                attempted=self._now(),
-                failures=record.failures + 1,
-                failing=record.failing + 1,
-                problem=problem,
-            )
+            where = f"`{self._cache.folder}`: the list cannot be kept"
+            record = self._failed(record, f"{where}: {error.strerror or error}")
+        except Exception as error:  # noqa: BLE001 - see below
+            # The outermost handler of this thread: a defect must be seen, and the source asked again no sooner than
+            # after any other failure.
+            _LOG.exception("revocation_fetch_failed", extra={"source": wanted.source})
+            record = self._failed(record, f"`{wanted.url}`: a defect: {shorten(str(error))}")
         if self._closed:
             return
         due = next_attempt(record, held, self._refresh, now=self._now(), chance=self._chance())
         with suppress(OSError):
             self._cache.write_record(replace(record, due=due))
             self._cache.tidy(self._now())
+
+    def _failed(self, record: Record, problem: str) -> Record:
+        return replace(
+            record,
+            attempted=self._now(),
+            failures=record.failures + 1,
+            failing=record.failing + 1,
+            problem=problem,
+        )
 
     def _ask(
         self,

@@ -16,7 +16,7 @@ Invariants:
 * A change is noticed by the file's identity, size and times, taken from the opened file before it is read,
   so that a write during the read shows as a further change.
 
-Logs, alone in all of trust: `trust_changed`, `trust_file_problem`, `trust_poll_failed`.
+Logs `trust_changed`, `trust_file_problem`, `trust_poll_failed`.
 """
 
 import logging

@@ -1,7 +1,9 @@
 """Where revocation lists come from, with real servers that misbehave: what is taken, and what stays."""
 
 import fcntl
+import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +18,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from authsvc.operations.indexing import index_in_process
 from authsvc.operations.revocation_cache import Record
 from authsvc.operations.revocation_states import ListStatus, SourceKind
 from authsvc.operations.revocation_urls import RefreshSettings, next_attempt
@@ -662,6 +665,80 @@ def test_a_large_list_is_indexed_by_another_process_while_decisions_go_on(
         settle(files)
         assert folder.status(files, str(path)).status is ListStatus.CURRENT
         assert 40_001 == folder.status(files, str(path)).entries
+
+
+def test_a_large_list_is_indexed_once_for_all_processes_and_starts(
+    folder: TrustFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder.write("issuing.crl", _large(folder, folder.world.dave))
+    paths = [folder.path / "root.crl", path]
+    with opened(folder, paths=paths) as files:
+        assert is_revoked(folder, files)
+        monkeypatch.setattr("authsvc.operations.revocation_files.index_in_process", None)
+        with opened(folder, paths=paths) as other:
+            assert is_revoked(folder, other)
+        folder.write(
+            "issuing.pem", folder.world.issuing.pem + folder.world.root.issue_authority("CN=New").pem
+        )
+        settle(files)  # other authorities: everything is read again
+        assert is_revoked(folder, files)
+        assert files.warnings(NOW) == ()
+
+
+def test_two_processes_that_see_a_large_list_at_one_moment_index_it_once(
+    folder: TrustFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed: list[Path] = []
+
+    def counted(list_file: Path, index_file: Path, *, maximum_octets: int) -> str:
+        indexed.append(list_file)
+        return index_in_process(list_file, index_file, maximum_octets=maximum_octets)
+
+    monkeypatch.setattr("authsvc.operations.revocation_files.index_in_process", counted)
+    path = folder.write("issuing.crl", folder.world.issuing.crl().der)
+    paths = [folder.path / "root.crl", path]
+    with opened(folder, paths=paths) as first, opened(folder, paths=paths) as second:
+        folder.write("issuing.crl", _large(folder, folder.world.dave))
+        first.poll()
+        second.poll()
+        settle(first)
+        settle(second)
+        assert (True, True) == (is_revoked(folder, first), is_revoked(folder, second))
+    assert [path] == indexed
+
+
+def test_a_cache_that_vanishes_while_lists_are_fetched_is_reported(
+    folder: TrustFolder, server: ListServer
+) -> None:
+    server.answers["/ca.crl"] = body(folder.world.issuing.crl().der)
+    with opened(folder, server.url("/ca.crl")) as files:
+        settle(files)
+        shutil.rmtree(folder.path / "cache")
+        server.answers["/ca.crl"] = body(folder.world.issuing.crl([folder.world.dave], number=2).der)
+        folder.clock.advance(60 * MINUTE)
+        settle(files)
+        assert is_good(folder, files)
+        assert len(server.requests) == 1  # nothing is fetched that has no place
+        (warning,) = files.warnings(NOW)
+        assert warning.endswith("cache`: revocation lists cannot be kept: No such file or directory")
+        folder.clock.advance(60 * MINUTE)
+        settle(files)
+        assert is_good(folder, files)
+
+
+def test_a_defect_in_fetching_is_logged_and_a_problem(
+    folder: TrustFolder, server: ListServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def defective(_octets: bytes) -> bytes:
+        raise RuntimeError("a defect")
+
+    server.answers["/ca.crl"] = body(folder.world.issuing.crl().der)
+    monkeypatch.setattr("authsvc.operations.revocation_urls.index_crl", defective)
+    with opened(folder, server.url("/ca.crl")) as files, caplog.at_level(logging.ERROR):
+        settle(files)
+        assert "a defect: a defect" in folder.status(files, server.url("/ca.crl")).problem
+        assert is_undecided(folder, files)
+    assert ["revocation_fetch_failed"] == [record.message for record in caplog.records]
 
 
 def test_a_large_list_that_is_garbled_says_why(folder: TrustFolder) -> None:
