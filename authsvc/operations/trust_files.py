@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Final
 
 from authsvc.operations.fetching import Fetcher
-from authsvc.operations.revocation_cache import Stamp, stamp_of
+from authsvc.operations.revocation_records import Stamp, stamp_of
 from authsvc.operations.revocation_sources import RevocationSettings, RevocationSources
 from authsvc.operations.revocation_states import SourceStatus
 from authsvc.trust.anchors import (

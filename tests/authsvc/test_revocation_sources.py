@@ -19,9 +19,9 @@ import pytest
 from cryptography import x509
 
 from authsvc.operations.indexing import index_in_process
-from authsvc.operations.revocation_cache import Record
+from authsvc.operations.list_fetching import RefreshSettings, next_attempt
+from authsvc.operations.revocation_records import Record
 from authsvc.operations.revocation_states import ListStatus, SourceKind
-from authsvc.operations.revocation_urls import RefreshSettings, next_attempt
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
 from authsvc.presented.presentation import PresentedCertificate
 from authsvc.reason import Reason
@@ -360,7 +360,8 @@ REFRESH = RefreshSettings(minimum=MINUTE, maximum=60 * MINUTE)
     [
         pytest.param(0, 40 * MINUTE, 0.0, 20 * MINUTE, id="at half of its life at the earliest"),
         pytest.param(0, 40 * MINUTE, 1.0, 30 * MINUTE, id="at three quarters at the latest"),
-        pytest.param(0, 7 * DAY, 0.0, 60 * MINUTE, id="never later than the maximum"),
+        pytest.param(0, 7 * DAY, 1.0, 60 * MINUTE, id="never later than the maximum"),
+        pytest.param(0, 7 * DAY, 0.0, 45 * MINUTE, id="nor all of them at the maximum"),
         pytest.param(0, MINUTE, 0.0, MINUTE, id="never sooner than the minimum"),
         pytest.param(0, -MINUTE, 0.5, MINUTE, id="an expired list, as soon as may be"),
         pytest.param(1, 7 * DAY, 1.0, MINUTE, id="after one failure"),
@@ -733,7 +734,7 @@ def test_a_defect_in_fetching_is_logged_and_a_problem(
         raise RuntimeError("a defect")
 
     server.answers["/ca.crl"] = body(folder.world.issuing.crl().der)
-    monkeypatch.setattr("authsvc.operations.revocation_urls.index_crl", defective)
+    monkeypatch.setattr("authsvc.operations.list_fetching.index_crl", defective)
     with opened(folder, server.url("/ca.crl")) as files, caplog.at_level(logging.ERROR):
         settle(files)
         assert "a defect: a defect" in folder.status(files, server.url("/ca.crl")).problem
@@ -794,6 +795,33 @@ def test_a_list_that_leaves_its_directory_counts_until_another_takes_its_place(f
         files.poll()
         assert is_good(folder, files)
         assert files.warnings(NOW) == ()
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_t37_an_older_file_does_not_count_after_a_restart_whatever_its_name_and_size(
+    folder: TrustFolder, large: bool
+) -> None:
+    lists = folder.path / "lists"
+    lists.mkdir()
+    new = folder.write("lists/2.crl", folder.world.issuing.crl([folder.world.dave], number=2).der)
+    old = (
+        _large(folder) if large else folder.world.issuing.crl(number=1).der
+    )  # the large one has number 1 too
+    paths = [folder.path / "root.crl", lists]
+    with opened(folder, paths=paths) as files:
+        folder.write("lists/2.crl", old)
+        settle(files)
+        settle(files)
+        assert is_revoked(folder, files)
+        assert "expected a list newer than number 2" in folder.status(files, str(new)).problem
+    with opened(folder, paths=paths) as files:
+        settle(files)
+        assert is_revoked(folder, files)
+    new.unlink()
+    folder.write("lists/1.crl", old)
+    with opened(folder, paths=paths) as files:
+        settle(files)
+        assert is_revoked(folder, files)
 
 
 def test_t43_a_link_that_leaves_the_directory_is_not_read_and_said_to_be(folder: TrustFolder) -> None:
