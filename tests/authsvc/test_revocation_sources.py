@@ -408,6 +408,27 @@ def test_t30_a_clock_that_was_set_back_does_not_stop_the_questions(
         assert len(server.requests) == 2
 
 
+def test_t37_a_grace_lets_a_list_count_on_and_is_seen(folder: TrustFolder, server: ListServer) -> None:
+    server.answers["/ca.crl"] = body(folder.world.issuing.crl().der)
+    url = server.url("/ca.crl")
+    with opened(folder, url, grace=timedelta(hours=2)) as files:
+        settle(files)
+        for late, good, status in (
+            (timedelta(0), True, ListStatus.GRACE),
+            (timedelta(hours=2) - timedelta(seconds=1), True, ListStatus.GRACE),
+            (timedelta(hours=2), False, ListStatus.EXPIRED),
+        ):
+            folder.clock.now = NOW + 7 * DAY + late
+            outcome = folder.outcome(files)
+            assert status == folder.status(files, url).status
+            assert good == isinstance(outcome, RevocationEvidence)
+            assert not good or (isinstance(outcome, RevocationEvidence) and outcome.grace_used)
+            assert is_undecided(folder, files) != good
+            (warning,) = files.warnings(folder.clock.now)
+            assert "expired 2026-03-08T12:00:00+00:00" in warning
+            assert ("because of `grace`" in warning) == good
+
+
 def test_t37_an_older_list_does_not_count_after_a_restart_either(
     folder: TrustFolder, server: ListServer
 ) -> None:
