@@ -18,10 +18,10 @@ from types import MappingProxyType
 from typing import Final
 
 from authsvc.config_models import DistributionPointsModel, FetchModel, RefreshModel, RevocationModel
-from authsvc.operations.fetch_connections import Network, find_address_problem
+from authsvc.operations.fetch_targets import Network, find_address_problem
 from authsvc.operations.fetching import FetchFault, host_entry, read_url
+from authsvc.operations.list_fetching import FetchSettings, RefreshSettings
 from authsvc.operations.revocation_sources import RevocationSettings
-from authsvc.operations.revocation_urls import FetchSettings, RefreshSettings
 from authsvc.trust.crl import LARGEST_CRL
 from directory_assistance.config_reading import ConfigReader
 from directory_assistance.errors import shorten

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from authsvc.operations.fetching import FetchFault, FetchPolicy, read_url
-from authsvc.operations.revocation_cache import Record, RevocationCache
+from authsvc.operations.revocation_cache import RevocationCache
+from authsvc.operations.revocation_records import Record
 from authsvc.trust.certificate import READ_ERRORS, CertificateFacts, read_certificate
 from authsvc.trust.distribution_points import (
     CRL_DISTRIBUTION_POINTS,
@@ -127,7 +128,7 @@ class DistributionPoints:
         stamp = self._cache.directory_stamp()
         if stamp != self._directory_stamp:
             self._directory_stamp = stamp
-            for record in self._cache.learnt():
+            for record in self._cache.records():
                 self._remember(record)
         seen: dict[str, Point] = {}
         while self._seen and len(seen) < _MOST_WAITING:

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 from urllib.parse import urljoin
 
-from authsvc.operations.fetch_connections import Connection, FetchFault, FetchPolicy, Target, read_url
+from authsvc.operations.fetch_connections import Connection
+from authsvc.operations.fetch_targets import FetchFault, FetchPolicy, Target, read_url
 from directory_assistance.errors import shorten
 
 __all__ = ["Answer", "HttpRequest", "exchange"]

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import unquote
 
-from authsvc.operations.fetch_connections import Connection, FetchFault, FetchPolicy, Target, read_url
+from authsvc.operations.fetch_connections import Connection
 from authsvc.operations.fetch_http import Connect
+from authsvc.operations.fetch_targets import FetchFault, FetchPolicy, Target, read_url
 from directory_assistance.backends.ldap.messages import (
     SEARCH_DONE,
     SEARCH_ENTRY,

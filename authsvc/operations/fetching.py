@@ -1,8 +1,8 @@
 """Fetching over the network what says whether certificates are revoked: lists by GET or LDAP, OCSP answers by POST.
 
 What lives here: the one door through which this service calls anybody whom a certificate or the configuration of
-revocation names. What does not: connections and who may be called (`fetch_connections.py`), the protocols
-(`fetch_http.py`, `fetch_ldap.py`), what is fetched and when (`revocation_sources.py`), what it means (`trust/`).
+revocation names. What does not: who may be called (`fetch_targets.py`), connections (`fetch_connections.py`), the
+protocols (`fetch_http.py`, `fetch_ldap.py`), what is fetched and when (`revocation_urls.py`), what it means (`trust/`).
 
 Invariants:
 
@@ -22,19 +22,15 @@ from typing import BinaryIO
 
 from authsvc.operations.fetch_connections import (
     Connection,
-    FetchFault,
-    FetchPolicy,
     Resolve,
     Streams,
-    Target,
-    host_entry,
     open_connection,
-    read_url,
     resolve_addresses,
     trusted_roots,
 )
 from authsvc.operations.fetch_http import HttpRequest, exchange
 from authsvc.operations.fetch_ldap import fetch_value
+from authsvc.operations.fetch_targets import FetchFault, FetchPolicy, Target, host_entry, read_url
 from directory_assistance.errors import shorten
 
 __all__ = ["FetchFault", "FetchPolicy", "Fetched", "Fetcher", "host_entry", "read_url"]

@@ -15,7 +15,7 @@ from authsvc.trust.anchors import TrustMaterialError
 from authsvc.trust.certificate import CertificateFacts
 from authsvc.trust.crl import RevocationList
 
-__all__ = ["INDEXED_ELSEWHERE", "goes_back", "is_kept_by", "open_list", "signers_of"]
+__all__ = ["INDEXED_ELSEWHERE", "goes_back", "is_kept_by", "older_list", "open_list", "signers_of"]
 
 INDEXED_ELSEWHERE: Final = 1024 * 1024
 """Octets of a list from which it is indexed in another process: below, it takes some milliseconds."""
@@ -69,3 +69,11 @@ def goes_back(found: RevocationList, held: RevocationList) -> bool:
 def is_kept_by(old: RevocationList, other: RevocationList) -> bool:
     """Whether another list says all that this one says: it is of the same series, and no older."""
     return old.same_series(other) and not goes_back(other, old)
+
+
+def older_list(source: str, found: RevocationList, held: RevocationList) -> str:
+    """Say that a source turned to an older list (threat T37)."""
+    return (
+        f"`{source}`: expected a list newer than number {held.number} of {held.this_update.isoformat()}, "
+        f"found number {found.number} of {found.this_update.isoformat()}"
+    )

@@ -21,26 +21,21 @@ Invariants:
 
 import fcntl
 import hashlib
-import json
 import mmap
 import os
 import shutil
 import stat
 import tempfile
 import weakref
-from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Record", "RevocationCache", "Stamp", "stamp_of"]
+from authsvc.operations.revocation_records import Record, Stamp, read_record, stamp_of, write_record
 
-_LARGEST_RECORD: Final = 64 * 1024
-"""Octets of a record: a few hundred, and the certificate of an issuer."""
+__all__ = ["RevocationCache"]
 
 _MOST_RECORDS: Final = 10_000
 """Records that are looked at: far more than there can be sources, so that a directory of junk costs little."""
@@ -53,50 +48,12 @@ _BESIDE: Final = ".new-"
 _LEFT_SECONDS: Final = 3_600
 """How old a file is that nobody refers to, before it is removed: nobody writes for an hour."""
 
-Stamp = tuple[int, int, int, int, int]
-"""Device, inode, size, modification and change time of a file (nanoseconds)."""
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """Return what tells one state of a file from the next."""
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What is known of a source.
-
-    `digest`: SHA-256 (hexadecimal) of the octets of the last good list, empty where there was none; `index_digest` of
-    its index. `stamp`: of the file it was read from. `etag`, `last_modified`: of the answer it came in.
-    `attempted`, `succeeded`: when it was last asked, and last answered with a list that could be used, or with "nothing
-    newer". `successes`, `failures`: how often in all; `failing`: how often in a row. `due`: when to ask next.
-    `issuer`: of a distribution point, the certificate (DER) of the authority whose certificates name it, and `anchor`
-    the trust anchor that their paths end at.
-    """
-
-    source: str
-    digest: str = ""
-    index_digest: str = ""
-    stamp: Stamp | None = None
-    etag: str = ""
-    last_modified: str = ""
-    attempted: datetime | None = None
-    succeeded: datetime | None = None
-    successes: int = 0
-    failures: int = 0
-    failing: int = 0
-    problem: str = ""
-    due: datetime | None = None
-    issuer: bytes | None = None
-    anchor: str = ""
-
 
 class RevocationCache:
     """The directory. Made by `open`; every method may be called by any thread.
 
     Attributes:
         folder: where it is.
-        problem: why it is not where it was wanted, empty where it is.
         writing: whether this process may write into it.
 
     """
@@ -104,7 +61,8 @@ class RevocationCache:
     def __init__(self, folder: Path, *, writing: bool, problem: str = "", temporary: bool = False) -> None:
         self.folder = folder
         self.writing = writing
-        self.problem = problem
+        self._opening_problem = problem
+        self._writing_problem = ""
         self._lock: int | None = None
         self._remove = weakref.finalize(self, shutil.rmtree, folder, True) if temporary else None
 
@@ -140,6 +98,11 @@ class RevocationCache:
             problem = f"`{folder}`: revocation lists cannot be kept: {problem}" if writing else ""
         fresh = Path(tempfile.mkdtemp(prefix="authsvc-revocation-"))
         return cls(fresh, writing=True, problem=problem, temporary=True)
+
+    @property
+    def problem(self) -> str:
+        """Why it is not where it was wanted, or why the last record could not be written; empty where all is well."""
+        return self._opening_problem or self._writing_problem
 
     def close(self) -> None:
         """Let another process fetch, and remove a directory that was made for this one; a second time does nothing."""
@@ -196,7 +159,7 @@ class RevocationCache:
 
     def read_record(self, source: str) -> Record | None:
         """Return what is known of a source, None where nothing is."""
-        record = _read_record(self._record_path(source))
+        record = read_record(self._record_path(source))
         return record if record is not None and record.source == source else None
 
     def write_record(self, record: Record) -> None:
@@ -206,18 +169,20 @@ class RevocationCache:
             OSError: it cannot be written.
 
         """
-        if self.writing:
-            self._replace(self._record_path(record.source), _write_record(record))
+        if not self.writing:
+            return
+        try:
+            self._replace(self._record_path(record.source), write_record(record))
+        except OSError as error:
+            why = error.strerror or str(error)
+            self._writing_problem = f"`{self.folder}`: revocation lists cannot be kept: {why}"
+            raise
+        self._writing_problem = ""
 
-    def learnt(self) -> tuple[Record, ...]:
-        """Return the records of all distribution points, sorted."""
-        found = (_read_record(path) for path in self._paths(_RECORD))
-        return tuple(
-            sorted(
-                (each for each in found if each is not None and each.issuer is not None),
-                key=lambda each: each.source,
-            )
-        )
+    def records(self) -> tuple[Record, ...]:
+        """Return everything that is known, sorted by source."""
+        found = (read_record(path) for path in self._paths(_RECORD))
+        return tuple(sorted((each for each in found if each is not None), key=lambda each: each.source))
 
     def directory_stamp(self) -> int:
         """Return what changes when a file is added to the directory, replaced or removed."""
@@ -274,7 +239,7 @@ class RevocationCache:
         paths = self._paths()
         if len(paths) >= _MOST_RECORDS:
             return  # what names an index may be among those that were not looked at
-        records = (_read_record(path) for path in paths if path.suffix == _RECORD)
+        records = (read_record(path) for path in paths if path.suffix == _RECORD)
         named = {each.digest for each in records if each is not None}
         oldest = now.timestamp() - _LEFT_SECONDS
         for path in paths:
@@ -308,109 +273,3 @@ class RevocationCache:
             with suppress(OSError):
                 Path(name).unlink()
             raise
-
-
-def _write_record(record: Record) -> bytes:
-    def instant(when: datetime | None) -> str | None:
-        return None if when is None else when.astimezone(UTC).isoformat()
-
-    return json.dumps(
-        {
-            "source": record.source,
-            "digest": record.digest,
-            "index_digest": record.index_digest,
-            "stamp": None if record.stamp is None else list(record.stamp),
-            "etag": record.etag,
-            "last_modified": record.last_modified,
-            "attempted": instant(record.attempted),
-            "succeeded": instant(record.succeeded),
-            "successes": record.successes,
-            "failures": record.failures,
-            "failing": record.failing,
-            "problem": record.problem,
-            "due": instant(record.due),
-            "issuer": None if record.issuer is None else b64encode(record.issuer).decode(),
-            "anchor": record.anchor,
-        },
-        indent=1,
-    ).encode()
-
-
-def _read_record(path: Path) -> Record | None:
-    """Read a record; None where there is none that can be read as a whole."""
-    try:
-        with path.open("rb") as file:
-            octets = file.read(_LARGEST_RECORD + 1)
-        if len(octets) > _LARGEST_RECORD:
-            return None
-        found = _Fields(json.loads(octets))
-        return Record(
-            source=found.text("source"),
-            digest=found.digest("digest"),
-            index_digest=found.digest("index_digest"),
-            stamp=found.stamp("stamp"),
-            etag=found.text("etag"),
-            last_modified=found.text("last_modified"),
-            attempted=found.instant("attempted"),
-            succeeded=found.instant("succeeded"),
-            successes=found.number("successes"),
-            failures=found.number("failures"),
-            failing=found.number("failing"),
-            problem=found.text("problem"),
-            due=found.instant("due"),
-            issuer=found.octets("issuer"),
-            anchor=found.text("anchor"),
-        )
-    except (OSError, ValueError, KeyError, RecursionError, OverflowError):
-        return None
-
-
-class _Fields:
-    """The fields of a record, each of its type; ValueError or KeyError where one is not."""
-
-    def __init__(self, found: object) -> None:
-        if not isinstance(found, Mapping):
-            raise ValueError("expected a mapping")  # noqa: TRY004 - every way to be no record is one error
-        self._found: Mapping[object, object] = found
-
-    def text(self, name: str) -> str:
-        value = self._found[name]
-        if not isinstance(value, str):
-            raise ValueError(name)  # noqa: TRY004 - as above
-        return value
-
-    def digest(self, name: str) -> str:
-        value = self.text(name)
-        if value and (len(value) != 64 or set(value) - set("0123456789abcdef")):
-            raise ValueError(name)
-        return value
-
-    def number(self, name: str) -> int:
-        value = self._found[name]
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ValueError(name)
-        return value
-
-    def instant(self, name: str) -> datetime | None:
-        if self._found[name] is None:
-            return None
-        when = datetime.fromisoformat(self.text(name))
-        if when.tzinfo is None:
-            raise ValueError(name)
-        return when.astimezone(UTC)
-
-    def octets(self, name: str) -> bytes | None:
-        if self._found[name] is None:
-            return None
-        try:
-            return b64decode(self.text(name), validate=True)
-        except Base64Error as error:
-            raise ValueError(name) from error
-
-    def stamp(self, name: str) -> Stamp | None:
-        value = self._found[name]
-        if value is None:
-            return None
-        if not isinstance(value, list) or len(value) != 5 or not all(isinstance(each, int) for each in value):
-            raise ValueError(name)
-        return (value[0], value[1], value[2], value[3], value[4])

@@ -26,14 +26,15 @@ from pathlib import Path
 from typing import Final
 
 from authsvc.operations.indexing import index_in_process
-from authsvc.operations.list_indexes import INDEXED_ELSEWHERE, goes_back, is_kept_by, open_list
-from authsvc.operations.revocation_cache import Record, RevocationCache, Stamp, stamp_of
+from authsvc.operations.list_indexes import INDEXED_ELSEWHERE, goes_back, is_kept_by, older_list, open_list
+from authsvc.operations.revocation_cache import RevocationCache
+from authsvc.operations.revocation_records import Record, Stamp, stamp_of
 from authsvc.operations.revocation_states import ListState, SourceKind
 from authsvc.trust.anchors import TrustMaterialError
 from authsvc.trust.certificate import CertificateFacts
 from authsvc.trust.crl import LARGEST_CRL, RevocationList, index_crl
 
-__all__ = ["FileLists", "older_list"]
+__all__ = ["FileLists"]
 
 _SUFFIXES: Final = (".crl", ".pem", ".der")
 """How the names end of lists in a directory; and `.r0` to `.r9`, as `openssl rehash` names them."""
@@ -62,7 +63,8 @@ class _Place:
 class _Job:
     """A large list being indexed in the background. `outcome` is there once the thread has ended."""
 
-    def __init__(self, work: Callable[[], _Loaded]) -> None:
+    def __init__(self, path: Path, work: Callable[[], _Loaded]) -> None:
+        self._path = path
         self._work = work
         self.outcome: _Loaded | TrustMaterialError | None = None
         self._thread = threading.Thread(target=self._run, name="list-indexing", daemon=True)
@@ -81,7 +83,7 @@ class _Job:
         except TrustMaterialError as error:
             self.outcome = error
         except OSError as error:
-            self.outcome = TrustMaterialError(f"a large list cannot be indexed: {error.strerror or error}")
+            self.outcome = TrustMaterialError(f"`{self._path}`: cannot be indexed: {error.strerror or error}")
 
 
 class FileLists:
@@ -102,6 +104,7 @@ class FileLists:
         self._jobs: dict[Path, tuple[Stamp, _Job]] = {}
         self._files: dict[Path, ListState] = {}
         self._folders: tuple[ListState, ...] = ()
+        self._known_folders: set[Path] = set()
 
     @property
     def states(self) -> tuple[ListState, ...]:
@@ -129,7 +132,7 @@ class FileLists:
         if authorities_changed:
             self._stamps.clear()
             self._jobs.clear()  # what is under way knows the old ones: it ends, and nobody asks for its outcome
-        places, self._folders = self._find_places(now)
+        places, self._folders = self._find_places(known, now)
         files: dict[Path, ListState] = {}
         for place in places:
             before = self._files.get(place.path) or self._remembered(place.path, known)
@@ -143,7 +146,9 @@ class FileLists:
         for _stamp, job in self._jobs.values():
             job.join(5)
 
-    def _find_places(self, now: datetime) -> tuple[list[_Place], tuple[ListState, ...]]:
+    def _find_places(
+        self, issuers: Sequence[CertificateFacts], now: datetime
+    ) -> tuple[list[_Place], tuple[ListState, ...]]:
         places: dict[Path, _Place] = {}
         problems: list[ListState] = []
         for path in self._paths:
@@ -151,6 +156,7 @@ class FileLists:
                 places[path] = _Place(path=path)
                 continue
             found, problem = _list_folder(path)
+            self._remember_gone(path, frozenset(found), issuers)
             places.update((each, _Place(path=each, root=path)) for each in found)
             if problem:
                 problems.append(ListState(source=str(path), kind=SourceKind.DIRECTORY, problem=problem))
@@ -158,6 +164,18 @@ class FileLists:
             if path not in places and self._is_missed(state, now):
                 places[path] = _Place(path=path, root=path.parent)
         return list(places.values()), tuple(problems)
+
+    def _remember_gone(
+        self, folder: Path, there: frozenset[Path], issuers: Sequence[CertificateFacts]
+    ) -> None:
+        """Take from the cache, once, the lists that stood in a directory and do not any more."""
+        if folder in self._known_folders:
+            return
+        self._known_folders.add(folder)
+        for record in self._cache.records():
+            path = Path(record.source)
+            if path.parent == folder and path not in there and path not in self._files:
+                self._files[path] = self._remembered(path, issuers)
 
     def _is_missed(self, gone: ListState, now: datetime) -> bool:
         """Whether the list of a file that is in its directory no more still counts, and nothing took its place."""
@@ -219,7 +237,7 @@ class FileLists:
         descriptor, stamp = _open_file(place)
         with os.fdopen(descriptor, "rb") as file:
             if stamp[2] > INDEXED_ELSEWHERE and not waiting:
-                self._jobs[path] = (stamp, _Job(lambda: self._load_large(path, stamp, issuers)))
+                self._jobs[path] = (stamp, _Job(path, lambda: self._load_large(path, stamp, issuers)))
                 return before
             try:
                 if stamp[2] > INDEXED_ELSEWHERE:
@@ -280,10 +298,20 @@ class FileLists:
         return replace(before, held=held, digest=outcome.digest, problem="")
 
     def _remember(self, path: Path, stamp: Stamp, loaded: _Loaded) -> None:
+        """Remember the list of a file, unless the one that is remembered is newer (threat T37)."""
         record = Record(source=str(path), digest=loaded.digest, index_digest=loaded.index_digest, stamp=stamp)
-        with suppress(OSError):
-            if self._cache.read_record(str(path)) != record:
-                self._cache.write_record(record)
+        remembered = self._cache.read_record(str(path))
+        if remembered == record:
+            return
+        if remembered is not None and remembered.digest != record.digest:
+            index = self._cache.find_index(remembered.digest, remembered.index_digest)
+            with suppress(TrustMaterialError):
+                if index is not None and goes_back(
+                    loaded.held, RevocationList.from_index(index, source=str(path))
+                ):
+                    return
+        with suppress(OSError):  # the cache tells it
+            self._cache.write_record(record)
 
 
 class _UnopenedError(TrustMaterialError):
@@ -302,14 +330,6 @@ class _named:  # noqa: N801 - used as a statement
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, TrustMaterialError):
             raise TrustMaterialError(f"`{self._path}`: {error}") from error
-
-
-def older_list(source: str, found: RevocationList, held: RevocationList) -> str:
-    """Say that a source turned to an older list (threat T37)."""
-    return (
-        f"`{source}`: expected a list newer than number {held.number} of {held.this_update.isoformat()}, "
-        f"found number {found.number} of {found.this_update.isoformat()}"
-    )
 
 
 def _list_folder(folder: Path) -> tuple[list[Path], str]:

@@ -17,11 +17,12 @@ from types import MappingProxyType
 
 from authsvc.operations.distribution_points import DistributionPoints
 from authsvc.operations.fetching import Fetcher
+from authsvc.operations.list_fetching import FetchSettings, ListFetcher, RefreshSettings
 from authsvc.operations.list_indexes import signers_of
 from authsvc.operations.revocation_cache import RevocationCache
 from authsvc.operations.revocation_files import FileLists
 from authsvc.operations.revocation_states import ListState, SourceKind, SourceStatus, life_warnings
-from authsvc.operations.revocation_urls import FetchedLists, FetchSettings, RefreshSettings
+from authsvc.operations.revocation_urls import FetchedLists
 from authsvc.trust.certificate import CertificateFacts
 from authsvc.trust.path import VerifiedCertificate
 from authsvc.trust.revocation import RevocationSnapshot, SourceProblem
@@ -78,11 +79,16 @@ class RevocationSources:
             settings.urls,
             self._cache,
             points=self._points,
-            fetcher=fetcher or Fetcher(ca_file=settings.fetch.ca_file),
-            fetching=settings.fetch,
+            fetcher=ListFetcher(
+                self._cache,
+                fetcher=fetcher or Fetcher(ca_file=settings.fetch.ca_file),
+                fetching=settings.fetch,
+                refresh=settings.refresh,
+                now=now,
+                chance=chance,
+            ),
             refresh=settings.refresh,
             now=now,
-            chance=chance,
         )
         self._told: tuple[ListState, ...] = ()
 

@@ -16,7 +16,7 @@ Invariants:
 * A change is noticed by the file's identity, size and times, taken from the opened file before it is read,
   so that a write during the read shows as a further change.
 
-Logs, alone in all of trust: `trust_changed`, `trust_file_problem`, `trust_poll_failed`.
+Logs `trust_changed`, `trust_file_problem`, `trust_poll_failed`.
 """
 
 import logging
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Final
 
 from authsvc.operations.fetching import Fetcher
-from authsvc.operations.revocation_cache import Stamp, stamp_of
+from authsvc.operations.revocation_records import Stamp, stamp_of
 from authsvc.operations.revocation_sources import RevocationSettings, RevocationSources
 from authsvc.operations.revocation_states import SourceStatus
 from authsvc.trust.anchors import (

@@ -445,7 +445,10 @@ class _Question:
         ]
         current.sort(key=lambda pair: (pair[1].in_grace, now - pair[1].this_update))
         fresh = dict(current)
-        used = self._find_cover(list(fresh))
+        # A list in its grace takes part only where it must.
+        used = self._find_cover([view for view, use in current if not use.in_grace])
+        if used is None:
+            used = self._find_cover(list(fresh))
         if used is not None:
             return Covered(uses=tuple(fresh[view] for view in used))
         others = [view for view in self._views if view not in fresh and view.complete is not None]

@@ -169,6 +169,7 @@ def test_authenticate_tells_who_it_is_and_what_that_rests_on(shared: Api) -> Non
     evidence = document["evidence"]["revocation"]
     assert ("good", "crl") == (evidence["status"], evidence["source"])
     assert evidence["age_seconds"] == (NOW - BEGIN).total_seconds()
+    assert ("require", False) == (evidence["policy"], evidence["grace_used"])
     assert (60, shared.service.version) == (document["expires_in"], document["policy_version"])
     assert document["trace"] is None
 

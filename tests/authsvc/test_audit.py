@@ -16,6 +16,9 @@ from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord, rende
 from authsvc.original_request import OriginalRequest
 from authsvc.presented.presentation import PresentedCertificate, UnreadableCertificate
 from authsvc.reason import Reason
+from authsvc.trust.anchors import RevocationMode
+from authsvc.trust.crl_decision import ListUse
+from authsvc.trust.revocation import CertificateEvidence, RevocationEvidence, RevocationStatus
 from directory_assistance.dn import FlatName
 from directory_assistance.trace import TraceLine
 from tests.support.decision import DAVE
@@ -97,8 +100,18 @@ def test_the_record_of_an_allow_answers_who_by_what_from_where_and_why() -> None
                 "policy": "require",
                 "source": "crl",
                 "lists": ["corp-issuing.crl"],
+                "responders": [],
                 "this_update": "2026-03-01T11:00:00.000Z",
                 "next_update": "2026-03-07T12:00:00.000Z",
+                "grace_used": False,
+                "certificates": [
+                    {
+                        "serial": f"{DAVE.certificate.serial_number:x}",
+                        "status": "good",
+                        "source": "corp-issuing.crl",
+                        "lists": [{"source": "corp-issuing.crl", "number": 7}],
+                    }
+                ],
             },
         },
     }
@@ -111,6 +124,62 @@ def test_the_record_of_a_refusal_has_the_true_reason_and_the_step() -> None:
     assert "what an administrator may know" == found["verdict_detail"]
     assert found["notes"] == ["a note"]
     assert "identity" not in found
+
+
+def test_the_record_of_a_refusal_says_which_list_or_responder_said_so() -> None:
+    by_delta = ListUse(
+        source="root.crl",
+        number=-1,
+        delta_source="delta.crl",
+        delta_number=9,
+        this_update=NOW - timedelta(days=2),
+        next_update=NOW - timedelta(days=1),
+        in_grace=True,
+    )
+    revocation = RevocationEvidence(
+        status=RevocationStatus.REVOKED,
+        policy=RevocationMode.PREFER,
+        source="ocsp",
+        responders=("http://ocsp.example/",),
+        grace_used=True,
+        certificates=(
+            CertificateEvidence(
+                subject="CN=Dave", serial=255, status=RevocationStatus.REVOKED, source="http://ocsp.example/"
+            ),
+            CertificateEvidence(
+                subject="CN=CA", serial=1, status=RevocationStatus.GOOD, source="root.crl", lists=(by_delta,)
+            ),
+            CertificateEvidence(subject="CN=CA 2", serial=2, status=RevocationStatus.UNKNOWN),
+        ),
+    )
+    for verdict in (denied(Reason.CERTIFICATE_REVOKED), replace(undecided(), certificate=CERTIFICATE)):
+        record = replace(RECORD, verdict=replace(verdict, revocation=revocation))
+        assert members(record)["evidence"] == {
+            "trust_anchor": "corp",
+            "revocation": {
+                "status": "revoked",
+                "policy": "prefer",
+                "source": "ocsp",
+                "lists": [],
+                "responders": ["http://ocsp.example/"],
+                "this_update": None,
+                "next_update": None,
+                "grace_used": True,
+                "certificates": [
+                    {"serial": "ff", "status": "revoked", "source": "http://ocsp.example/", "lists": []},
+                    {
+                        "serial": "1",
+                        "status": "good",
+                        "source": "root.crl",
+                        "lists": [
+                            {"source": "root.crl", "number": None},
+                            {"source": "delta.crl", "number": 9},
+                        ],
+                    },
+                    {"serial": "2", "status": "unknown", "source": None, "lists": []},
+                ],
+            },
+        }
 
 
 def test_the_record_of_a_fault_is_undecided_and_names_the_certificate() -> None:

@@ -12,8 +12,8 @@ from authsvc.access.routes import RouteTable, read_route
 from authsvc.config import IDENTITY_HEADERS, check_configuration, read_settings
 from authsvc.config_models import AnchorModel, FileModel, FrontEndModel, RouteModel, TrustModel
 from authsvc.decision.request import FrontEndPolicy
+from authsvc.operations.list_fetching import FetchSettings, RefreshSettings
 from authsvc.operations.revocation_sources import RevocationSettings
-from authsvc.operations.revocation_urls import FetchSettings, RefreshSettings
 from authsvc.operations.trust_files import AnchorFile, TrustFiles, TrustSettings
 from authsvc.presented.original_headers import OriginalKind, OriginalPart
 from authsvc.presented.registry import Dialect, DialectHeaders

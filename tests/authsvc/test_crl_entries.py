@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,6 +44,7 @@ SERIALS = st.one_of(
     st.integers(0, 20).map(lambda number: number << 64 | 7),
     st.integers(0, 20).map(lambda number: (number << 128) - 7),
     st.integers(2**400, 2**402),
+    st.integers(2**120, 2**127 - 1),  # 16 octets, as many authorities make them
 )
 
 
@@ -72,6 +74,14 @@ def test_t33_serial_numbers_that_are_chosen_to_collide_are_all_found() -> None:
     assert all(_found(crl, serial) is not None for serial in (*same_key, *same_bucket))
     for serial in (10_000 << 64 | 5, -(1 << 64) + 5, 5 << 63 | 5, 1 << 23 | 5, (1 << 24 | 5) + (1 << 70)):
         assert _found(crl, serial) is None
+
+
+def test_many_numbers_of_one_bucket_are_all_found() -> None:
+    """Different keys with the same lowest bits: the bucket is sorted, and nothing in it is alike."""
+    serials = [number << 24 | 5 for number in range(100)]
+    crl = _read([entry(serial) for serial in reversed(serials)])
+    assert all(_found(crl, serial) is not None for serial in serials)
+    assert _found(crl, 100 << 24 | 5) is None
 
 
 @pytest.mark.parametrize("crowd", [0, 100])
@@ -168,7 +178,7 @@ def test_our_reader_and_the_library_read_the_same(
         if reason is not None:
             revoked = revoked.add_extension(x509.CRLReason(reason), critical=False)
         builder = builder.add_revoked_certificate(revoked.build())
-    library = builder.sign(ISSUER.key, ISSUER.certificate.signature_hash_algorithm)
+    library = builder.sign(ISSUER.key, hashes.SHA256())
     ours = read_crl(library.public_bytes(Encoding.DER), source="a.crl")
     assert (ours.this_update, ours.next_update, ours.entry_count) == (
         library.last_update_utc,
@@ -259,9 +269,10 @@ def test_entries_after_an_unusual_one_are_read() -> None:
         entry(5, b"\x17\x0d491231235959Z"),
         entry(6, DATE, UNKNOWN),
     ]
-    crl = _read([*unusual, *(entry(2**100 + number) for number in range(60))])
-    assert crl.entry_count == 72
-    for serial in (1, -1, -(2**63), -(2**64), -(2**100), 0, 2**8191 - 1, 2, 6, 2**100, 2**100 + 59):
+    usual = [*(2**100 + number for number in range(60)), *(2**126 + number for number in range(60))]
+    crl = _read([*unusual, *map(entry, usual)])
+    assert crl.entry_count == 132
+    for serial in (1, -1, -(2**63), -(2**64), -(2**100), 0, 2**8191 - 1, 2, 6, *usual):
         assert _found(crl, serial) == (NOW - timedelta(hours=1), "")
     assert _found(crl, 3) == (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), "")
     assert _found(crl, 4) == (datetime(1950, 1, 1, tzinfo=UTC), "")
@@ -288,7 +299,7 @@ def test_the_quick_path_takes_nothing_that_the_slow_one_would_not(position: int,
     size = len(good[0])
     spoiled = bytearray(good[0])
     spoiled[position % size] ^= flip
-    results = []
+    results: list[tuple[datetime, str] | None] = []
     for entries in ([bytes(spoiled)], [*good[1:60], bytes(spoiled), *good[60:]]):
         try:
             crl = _read(entries)

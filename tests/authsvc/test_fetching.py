@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from authsvc.operations.fetch_connections import find_address_problem, resolve_addresses
+from authsvc.operations.fetch_connections import resolve_addresses
+from authsvc.operations.fetch_targets import find_address_problem
 from authsvc.operations.fetching import Fetched, Fetcher, FetchFault, FetchPolicy, host_entry, read_url
 from tests.support import ldap_wire
 from tests.support.list_server import (

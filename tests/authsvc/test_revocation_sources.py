@@ -1,7 +1,9 @@
 """Where revocation lists come from, with real servers that misbehave: what is taken, and what stays."""
 
 import fcntl
+import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,9 +18,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from authsvc.operations.revocation_cache import Record
+from authsvc.operations.indexing import index_in_process
+from authsvc.operations.list_fetching import RefreshSettings, next_attempt
+from authsvc.operations.revocation_records import Record
 from authsvc.operations.revocation_states import ListStatus, SourceKind
-from authsvc.operations.revocation_urls import RefreshSettings, next_attempt
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
 from authsvc.presented.presentation import PresentedCertificate
 from authsvc.reason import Reason
@@ -357,7 +360,8 @@ REFRESH = RefreshSettings(minimum=MINUTE, maximum=60 * MINUTE)
     [
         pytest.param(0, 40 * MINUTE, 0.0, 20 * MINUTE, id="at half of its life at the earliest"),
         pytest.param(0, 40 * MINUTE, 1.0, 30 * MINUTE, id="at three quarters at the latest"),
-        pytest.param(0, 7 * DAY, 0.0, 60 * MINUTE, id="never later than the maximum"),
+        pytest.param(0, 7 * DAY, 1.0, 60 * MINUTE, id="never later than the maximum"),
+        pytest.param(0, 7 * DAY, 0.0, 45 * MINUTE, id="nor all of them at the maximum"),
         pytest.param(0, MINUTE, 0.0, MINUTE, id="never sooner than the minimum"),
         pytest.param(0, -MINUTE, 0.5, MINUTE, id="an expired list, as soon as may be"),
         pytest.param(1, 7 * DAY, 1.0, MINUTE, id="after one failure"),
@@ -402,6 +406,27 @@ def test_t30_a_clock_that_was_set_back_does_not_stop_the_questions(
         folder.clock.advance(-29 * DAY)
         settle(files)
         assert len(server.requests) == 2
+
+
+def test_t37_a_grace_lets_a_list_count_on_and_is_seen(folder: TrustFolder, server: ListServer) -> None:
+    server.answers["/ca.crl"] = body(folder.world.issuing.crl().der)
+    url = server.url("/ca.crl")
+    with opened(folder, url, grace=timedelta(hours=2)) as files:
+        settle(files)
+        for late, good, status in (
+            (timedelta(0), True, ListStatus.GRACE),
+            (timedelta(hours=2) - timedelta(seconds=1), True, ListStatus.GRACE),
+            (timedelta(hours=2), False, ListStatus.EXPIRED),
+        ):
+            folder.clock.now = NOW + 7 * DAY + late
+            outcome = folder.outcome(files)
+            assert status == folder.status(files, url).status
+            assert good == isinstance(outcome, RevocationEvidence)
+            assert not good or (isinstance(outcome, RevocationEvidence) and outcome.grace_used)
+            assert is_undecided(folder, files) != good
+            (warning,) = files.warnings(folder.clock.now)
+            assert "expired 2026-03-08T12:00:00+00:00" in warning
+            assert ("because of `grace`" in warning) == good
 
 
 def test_t37_an_older_list_does_not_count_after_a_restart_either(
@@ -664,6 +689,80 @@ def test_a_large_list_is_indexed_by_another_process_while_decisions_go_on(
         assert 40_001 == folder.status(files, str(path)).entries
 
 
+def test_a_large_list_is_indexed_once_for_all_processes_and_starts(
+    folder: TrustFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder.write("issuing.crl", _large(folder, folder.world.dave))
+    paths = [folder.path / "root.crl", path]
+    with opened(folder, paths=paths) as files:
+        assert is_revoked(folder, files)
+        monkeypatch.setattr("authsvc.operations.revocation_files.index_in_process", None)
+        with opened(folder, paths=paths) as other:
+            assert is_revoked(folder, other)
+        folder.write(
+            "issuing.pem", folder.world.issuing.pem + folder.world.root.issue_authority("CN=New").pem
+        )
+        settle(files)  # other authorities: everything is read again
+        assert is_revoked(folder, files)
+        assert files.warnings(NOW) == ()
+
+
+def test_two_processes_that_see_a_large_list_at_one_moment_index_it_once(
+    folder: TrustFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed: list[Path] = []
+
+    def counted(list_file: Path, index_file: Path, *, maximum_octets: int) -> str:
+        indexed.append(list_file)
+        return index_in_process(list_file, index_file, maximum_octets=maximum_octets)
+
+    monkeypatch.setattr("authsvc.operations.revocation_files.index_in_process", counted)
+    path = folder.write("issuing.crl", folder.world.issuing.crl().der)
+    paths = [folder.path / "root.crl", path]
+    with opened(folder, paths=paths) as first, opened(folder, paths=paths) as second:
+        folder.write("issuing.crl", _large(folder, folder.world.dave))
+        first.poll()
+        second.poll()
+        settle(first)
+        settle(second)
+        assert (True, True) == (is_revoked(folder, first), is_revoked(folder, second))
+    assert [path] == indexed
+
+
+def test_a_cache_that_vanishes_while_lists_are_fetched_is_reported(
+    folder: TrustFolder, server: ListServer
+) -> None:
+    server.answers["/ca.crl"] = body(folder.world.issuing.crl().der)
+    with opened(folder, server.url("/ca.crl")) as files:
+        settle(files)
+        shutil.rmtree(folder.path / "cache")
+        server.answers["/ca.crl"] = body(folder.world.issuing.crl([folder.world.dave], number=2).der)
+        folder.clock.advance(60 * MINUTE)
+        settle(files)
+        assert is_good(folder, files)
+        assert len(server.requests) == 1  # nothing is fetched that has no place
+        (warning,) = files.warnings(NOW)
+        assert warning.endswith("cache`: revocation lists cannot be kept: No such file or directory")
+        folder.clock.advance(60 * MINUTE)
+        settle(files)
+        assert is_good(folder, files)
+
+
+def test_a_defect_in_fetching_is_logged_and_a_problem(
+    folder: TrustFolder, server: ListServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def defective(_octets: bytes) -> bytes:
+        raise RuntimeError("a defect")
+
+    server.answers["/ca.crl"] = body(folder.world.issuing.crl().der)
+    monkeypatch.setattr("authsvc.operations.list_fetching.index_crl", defective)
+    with opened(folder, server.url("/ca.crl")) as files, caplog.at_level(logging.ERROR):
+        settle(files)
+        assert "a defect: a defect" in folder.status(files, server.url("/ca.crl")).problem
+        assert is_undecided(folder, files)
+    assert ["revocation_fetch_failed"] == [record.message for record in caplog.records]
+
+
 def test_a_large_list_that_is_garbled_says_why(folder: TrustFolder) -> None:
     path = folder.write("issuing.crl", b"\0" * 2_000_000)
     with opened(folder, paths=[folder.path / "root.crl", path]) as files:
@@ -717,6 +816,33 @@ def test_a_list_that_leaves_its_directory_counts_until_another_takes_its_place(f
         files.poll()
         assert is_good(folder, files)
         assert files.warnings(NOW) == ()
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_t37_an_older_file_does_not_count_after_a_restart_whatever_its_name_and_size(
+    folder: TrustFolder, large: bool
+) -> None:
+    lists = folder.path / "lists"
+    lists.mkdir()
+    new = folder.write("lists/2.crl", folder.world.issuing.crl([folder.world.dave], number=2).der)
+    old = (
+        _large(folder) if large else folder.world.issuing.crl(number=1).der
+    )  # the large one has number 1 too
+    paths = [folder.path / "root.crl", lists]
+    with opened(folder, paths=paths) as files:
+        folder.write("lists/2.crl", old)
+        settle(files)
+        settle(files)
+        assert is_revoked(folder, files)
+        assert "expected a list newer than number 2" in folder.status(files, str(new)).problem
+    with opened(folder, paths=paths) as files:
+        settle(files)
+        assert is_revoked(folder, files)
+    new.unlink()
+    folder.write("lists/1.crl", old)
+    with opened(folder, paths=paths) as files:
+        settle(files)
+        assert is_revoked(folder, files)
 
 
 def test_t43_a_link_that_leaves_the_directory_is_not_read_and_said_to_be(folder: TrustFolder) -> None:

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import dsa
 from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authsvc.trust.anchors import TrustMaterialError
+from authsvc.trust.certificate import CertificateFacts, KeyFacts, read_certificate
 from authsvc.trust.crl import LARGEST_CRL, RevocationList, RevokedEntry, index_crl, read_crl
 from authsvc.trust.distribution_points import ALL_REASONS, EVERYTHING, DistributionPoint, Scope
 from authsvc.trust.profile import StrengthFloor
-from tests.support.lists import indirect_list, issuing_point, uri_name
+from tests.support.lists import delta_of, indirect_list, issuing_point, uri_name
 from tests.support.pki import (
     NOW,
     Authority,
@@ -264,6 +266,60 @@ def test_a_floor_of_an_anchor_holds_for_lists_too() -> None:
     assert "at least 3072 bits" in _unsigned(root.crl().der, root, floor=StrengthFloor(rsa_bits=3072))
 
 
+def test_a_key_that_nobody_knows_proves_nothing(world: SmallWorld) -> None:
+    crl = _read(world.root.crl().der)
+    strange = replace(facts_of(world.root), key=KeyFacts(kind="unsupported", bits=0))
+    assert not crl.is_signed_by(strange, floor=None)
+
+
+def test_a_dsa_key_with_its_parameters_from_above_signs_lists_in_the_bare_algorithm(
+    world: SmallWorld,
+) -> None:
+    """RFC 3279 section 2.3.2: the key alone is not enough, and its issuer's key must be of that kind."""
+    parameters = dsa.generate_parameters(1024)
+    upper, lower = parameters.generate_private_key(), parameters.generate_private_key()
+    above = _dsa_facts(world, upper)
+    issuer = _without_parameters(_dsa_facts(world, lower), lower)
+    crl = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(world.root.certificate.subject)
+        .last_update(NOW)
+        .next_update(NOW + HOUR)
+        .sign(lower, hashes.SHA256())
+    )
+    read = _read(crl.public_bytes(serialization.Encoding.DER))
+    assert read.is_signed_by(issuer, floor=None, above=(above,))
+    assert not read.is_signed_by(issuer, floor=None)
+    assert not read.is_signed_by(issuer, floor=None, above=(facts_of(world.root),))
+    assert not read.is_signed_by(issuer, above=(above,))
+
+
+def _dsa_facts(world: SmallWorld, key: dsa.DSAPrivateKey) -> CertificateFacts:
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(world.root.certificate.subject)
+        .issuer_name(world.root.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(5)
+        .not_valid_before(NOW - HOUR)
+        .not_valid_after(NOW + HOUR)
+        .sign(key, hashes.SHA256())
+    )
+    return read_certificate(certificate.public_bytes(serialization.Encoding.DER))
+
+
+def _without_parameters(facts: CertificateFacts, key: dsa.DSAPrivateKey) -> CertificateFacts:
+    """The same certificate, its key without parameters."""
+    y = key.public_key().public_numbers().y
+    number = der_element(0x02, y.to_bytes(y.bit_length() // 8 + 1, "big"))
+    algorithm = der_element(0x30, bytes.fromhex("06072a8648ce380401"))
+    return replace(
+        facts,
+        key=KeyFacts(kind="DSA", bits=0, inherits=True),
+        key_info=der_element(0x30, algorithm + der_element(0x03, b"\0" + number)),
+    )
+
+
 def test_an_algorithm_that_nobody_knows_refuses_the_list(world: SmallWorld) -> None:
     der = world.issuing.crl().der.replace(
         bytes.fromhex("2a8648ce3d040302"), bytes.fromhex("2a8648ce3d04037f")
@@ -473,6 +529,24 @@ def test_of_two_lists_the_higher_number_is_newer_then_the_later(
     base = _read(world.issuing.crl(number=2).der)
     other = _read(world.issuing.crl(number=number, this_update=this_update).der)
     assert other.supersedes(base) == newer
+
+
+def test_t33_a_field_over_a_megabyte_is_refused(world: SmallWorld) -> None:
+    huge = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), bytes(1024 * 1024))
+    problem = _problem(world.issuing.crl(extensions=[(huge, False)]).der)
+    assert problem.startswith("expected a field of at most 1048576 octets, found 10486")
+
+
+def test_of_two_lists_of_one_series_one_takes_the_others_place(world: SmallWorld) -> None:
+    base = _read(world.issuing.crl().der)
+    assert base.same_series(_read(world.issuing.crl([5], number=9).der))
+    for other in (
+        world.root.crl(),
+        world.issuing.crl(authority_key_id=False),
+        world.issuing.crl(extensions=[issuing_point(users=True)]),
+        world.issuing.crl(extensions=[delta_of(1)]),
+    ):
+        assert not base.same_series(_read(other.der))
 
 
 def test_t33_a_list_over_the_limit_is_refused_before_it_is_read() -> None:

@@ -20,6 +20,7 @@ from authsvc.presented.presentation import Presentation, PresentedCertificate
 from authsvc.trust.anchors import AnchorSettings, TrustAnchor, TrustStore
 from authsvc.trust.certificate import read_certificate
 from authsvc.trust.crl import read_crl
+from authsvc.trust.ocsp_answer import OcspSource
 from authsvc.trust.revocation import RevocationSnapshot
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.candidates import FindBy, FindWay, MatchPlan
@@ -176,6 +177,7 @@ class Case:
     )
     policy: Policy = field(default_factory=Policy)
     exhaustive: bool = False
+    ocsp: OcspSource | None = None
 
     def decide(self) -> Verdict:
         """Run the pipeline at NOW."""
@@ -189,6 +191,7 @@ class Case:
             databases=self.databases,
             policy=self.policy,
             version="test",
+            ocsp=self.ocsp,
         )
         request = DecisionRequest(
             presentation=self.presentation,

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from authsvc.operations.fetching import Fetcher
+from authsvc.operations.list_fetching import FetchSettings, RefreshSettings
 from authsvc.operations.revocation_sources import RevocationSettings
 from authsvc.operations.revocation_states import SourceStatus
-from authsvc.operations.revocation_urls import FetchSettings, RefreshSettings
 from authsvc.operations.trust_files import AnchorFile, TrustFiles, TrustSettings
 from authsvc.trust.anchors import AnchorSettings, RevocationMode
 from authsvc.trust.revocation import RevocationOutcome, check_revocation
