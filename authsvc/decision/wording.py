@@ -1,19 +1,20 @@
-"""How a decision is told: which ACL entries matched, at which step, and what each holds; what revocation rests on.
+"""How a decision is told: which ACL entries matched, at which step, what each holds; what revocation rests on; a block.
 
 Texts for administrators, in traces and in the detail of a refusal. Nothing is decided here: what is told is
-what `authsvc.access.acl.explain_access` and `authsvc.trust.revocation.check_revocation` found. Everything that an ACL
-or a directory chose is shortened.
+what `authsvc.access.acl.explain_access` and `authsvc.trust.revocation.check_revocation` found, or a block. Everything
+that an ACL, a directory or the maker of a block chose is shortened.
 """
 
 from collections.abc import Iterator, Sequence
 
 from authsvc.access.acl import AccessExplanation, DecidedBy, EntryMatch, Requirement
+from authsvc.trust.blocks import Block
 from authsvc.trust.crl_decision import ListUse
 from authsvc.trust.revocation import RevocationEvidence
 from directory_assistance.entry import GroupMembership
 from directory_assistance.errors import shorten
 
-__all__ = ["tell_matches", "tell_revocation", "tell_unmet"]
+__all__ = ["tell_block", "tell_matches", "tell_revocation", "tell_unmet"]
 
 _MOST = 5
 """Entries, or groups of one entry, that a text names one by one; the trace has every entry."""
@@ -24,6 +25,15 @@ _STEPS = {
     DecidedBy.DEFAULT: "as nothing else matches",
     DecidedBy.ANONYMOUS: "without a certificate",
 }
+
+
+def tell_block(block: Block, what: str) -> str:
+    """Return which emergency block refuses what, who answers for it, why, and until when."""
+    end = "without an end" if block.ends is None else f"until {block.ends:%Y-%m-%d %H:%M:%S} UTC"
+    return (
+        f"{what} is under emergency block {block.id} ({block.blocked.kind}, of {shorten(block.owner)}, {end}): "
+        f"{shorten(block.reason)}"
+    )
 
 
 def tell_matches(explanation: AccessExplanation) -> Iterator[tuple[str, str]]:

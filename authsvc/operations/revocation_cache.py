@@ -45,6 +45,9 @@ _RECORD: Final = ".json"
 _BESIDE: Final = ".new-"
 """How the names begin of files that are being written, and of those that a process left that died."""
 
+_MAPPED: Final = 256 * 1024
+"""Octets from which an index is mapped into memory instead of read."""
+
 _LEFT_SECONDS: Final = 3_600
 """How old a file is that nobody refers to, before it is removed: nobody writes for an hour."""
 
@@ -199,16 +202,24 @@ class RevocationCache:
 
     # ----------------------------------------------------------------------------------------------- indexes
 
-    def find_index(self, digest: str, index_digest: str) -> mmap.mmap | None:
-        """Return an index that was kept, mapped into memory; None where it is missing or not what it was."""
+    def find_index(self, digest: str, index_digest: str) -> bytes | mmap.mmap | None:
+        """Return an index that was kept, None where it is missing or not what it was.
+
+        A large one is mapped into memory, which all processes share; a small one is read, because what is mapped keeps
+        a file open, and there may be a thousand of them.
+        """
         if not digest:
             return None
+        index: bytes | mmap.mmap
         try:
             with (self.folder / f"{digest}{_INDEX}").open("rb") as file:
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                if os.fstat(file.fileno()).st_size > _MAPPED:
+                    index = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                else:
+                    index = file.read()
         except (OSError, ValueError):
             return None
-        return mapped if hashlib.sha256(mapped).hexdigest() == index_digest else None
+        return index if hashlib.sha256(index).hexdigest() == index_digest else None
 
     def keep_index(self, digest: str, index: bytes) -> None:
         """Keep the index of the list with a digest.

@@ -81,17 +81,17 @@ class AnchorSettings:
     """What an anchor is trusted for, apart from the certificate.
 
     `id`: what `issued_by`, audit and evidence call it. `eku_required`: whether a certificate without extended
-    key usage is refused (`eku: required`). `allow_any_eku`: whether anyExtendedKeyUsage is as good as
-    one of `purposes`, the dotted key purposes of which a certificate must have one. `floor`: for every
-    key and signature of the path. `not_before`, `not_after`: until and from then on the anchor does not
-    count, None for always. `permitted_names`: the subject must end in one of these names, None for any name;
-    an empty tuple permits nothing. `front_ends`: where the anchor counts, None for everywhere; on the API
-    listener a limited anchor counts only if it lists `api`. `domains`: the only domains whose directories may hold
-    the owner, None for all. `is_cross_certificate`: trust in one foreign authority or one pinned leaf, which no path
-    may go through to another anchor. `required_policies`: dotted certificate policies of which the path must be valid
-    for one; empty for no requirement. `explicit_policy`, `inhibit_policy_mapping`, `inhibit_any_policy`: the inputs
-    of RFC 5280 section 6.1.1; the client profile asks for an explicit policy wherever it asks for any.
-    `profile`: what certificates must be beyond RFC 5280.
+    key usage is refused (`eku: required`). `allow_any_eku`: whether anyExtendedKeyUsage is as good as one of
+    `purposes`, the dotted key purposes of which a certificate must have one. `floor`: for every key and signature of
+    the path. `key_pins`: SHA-256 of the keys that count of a file, None for all. `not_before`, `not_after`: until and
+    from then on the anchor does not count, None for always. `permitted_names`: the subject must end in one of these
+    names, None for any name; an empty tuple permits nothing. `front_ends`: where the anchor counts, None for
+    everywhere; on the API listener a limited anchor counts only if it lists `api`. `domains`: the only domains whose
+    directories may hold the owner, None for all. `is_cross_certificate`: trust in one foreign authority or one pinned
+    leaf, which no path may go through to another anchor. `required_policies`: dotted certificate policies of which the
+    path must be valid for one; empty for no requirement. `explicit_policy`, `inhibit_policy_mapping`,
+    `inhibit_any_policy`: the inputs of RFC 5280 section 6.1.1; the client profile asks for an explicit policy wherever
+    it asks for any. `profile`: what certificates must be beyond RFC 5280.
     """
 
     id: str
@@ -99,6 +99,7 @@ class AnchorSettings:
     allow_any_eku: bool = False
     purposes: frozenset[str] = CLIENT_PURPOSES
     floor: StrengthFloor = field(default_factory=StrengthFloor)
+    key_pins: frozenset[bytes] | None = None
     not_before: datetime | None = None
     not_after: datetime | None = None
     permitted_names: tuple[DistinguishedName, ...] | None = None
@@ -111,6 +112,13 @@ class AnchorSettings:
     inhibit_any_policy: bool = False
     profile: Profile = Profile.CLIENT
     revocation: RevocationMode = RevocationMode.REQUIRE
+
+    @property
+    def has_its_limits(self) -> bool:
+        """Whether a cross-certificate has names, domains and an end; an anchor needs none of them."""
+        if not self.is_cross_certificate:
+            return True
+        return bool(self.permitted_names and self.domains) and self.not_after is not None
 
     @property
     def end_entity_rules(self) -> EndEntityRules:
@@ -181,18 +189,28 @@ class TrustAnchor:
 
     @classmethod
     def from_pem(cls, settings: AnchorSettings, pem: bytes, *, source: str) -> "tuple[TrustAnchor, ...]":
-        """Return one anchor for each certificate of a PEM file, at least one, all with these settings.
+        """Return one anchor for each certificate of a PEM file that has a pinned key, at least one.
 
         Args:
-            settings: of each.
+            settings: of each; where they pin keys, certificates of other keys are left out.
             pem: the file.
             source: what messages call the file.
 
         Raises:
-            TrustMaterialError: the file is empty, or a certificate in it cannot be an anchor.
+            TrustMaterialError: the file is empty, a certificate in it cannot be an anchor, or a pinned key is
+                not in it.
 
         """
-        return tuple(cls.of(settings, facts) for facts in read_certificates_pem(pem, source=source))
+        certificates = read_certificates_pem(pem, source=source)
+        pins = settings.key_pins
+        if pins is not None:
+            certificates = tuple(facts for facts in certificates if facts.key_sha256 in pins)
+            missing = sorted(pin.hex() for pin in pins - {facts.key_sha256 for facts in certificates})
+            if missing:
+                raise TrustMaterialError(
+                    f"`{source}`: expected a certificate of the key {missing[0]}, found none"
+                )
+        return tuple(cls.of(settings, facts) for facts in certificates)
 
     @property
     def id(self) -> str:
@@ -217,9 +235,7 @@ class TrustAnchor:
 
 def _require_limits(settings: AnchorSettings) -> None:
     """Refuse a cross-certificate without the limits that make it one (semantics section 8)."""
-    if settings.is_cross_certificate and not (
-        settings.permitted_names and settings.domains and settings.not_after is not None
-    ):
+    if not settings.has_its_limits:
         raise TrustMaterialError(
             f"cross-certificate `{settings.id}`: expected permitted names, domains and an end of trust"
         )

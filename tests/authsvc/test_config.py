@@ -25,7 +25,7 @@ from authsvc.settings import (
     TlsFiles,
     UnknownCertificate,
 )
-from authsvc.trust.anchors import AnchorSettings, RevocationMode, StrengthFloor
+from authsvc.trust.anchors import AnchorSettings, RevocationMode, StrengthFloor, read_certificates_pem
 from authsvc.web.responses import IdentityHeader
 from directory_assistance.candidates import BindBy
 from directory_assistance.config import read_directory_assistance
@@ -281,6 +281,21 @@ def test_the_original_request_stands_where_the_front_end_says(
             id="an instant",
         ),
         pytest.param(
+            "not_before: 2020-01-31",
+            AnchorSettings(id="corp", not_before=datetime(2020, 1, 31, tzinfo=UTC)),
+            id="a beginning",
+        ),
+        pytest.param(
+            "minimum_hash_bits: 512",
+            AnchorSettings(id="corp", floor=StrengthFloor(hash_bits=512)),
+            id="strength of signatures",
+        ),
+        pytest.param(
+            "purposes: [smartcardLogon, 1.3.6.1.4.1.99.2]",
+            AnchorSettings(id="corp", purposes=frozenset({"1.3.6.1.4.1.311.20.2.2", "1.3.6.1.4.1.99.2"})),
+            id="purposes",
+        ),
+        pytest.param(
             "permitted_names: ['ou=east,o=Corp', 'o=Other']",
             AnchorSettings(
                 id="corp", permitted_names=(read_ldap_dn("ou=east,o=Corp"), read_ldap_dn("o=Other"))
@@ -309,6 +324,49 @@ def test_the_original_request_stands_where_the_front_end_says(
 )
 def test_an_anchor_has_options(folder: Path, keys: str, expected: AnchorSettings) -> None:
     assert expected == anchor(folder, keys)
+
+
+def test_an_anchor_may_be_told_by_its_key(folder: Path) -> None:
+    (root,) = read_certificates_pem((folder / "corp-root.pem").read_bytes(), source="corp-root.pem")
+    digits = root.key_sha256.hex()
+    spelt = ":".join(digits[at : at + 2].upper() for at in range(0, 64, 2))
+    assert anchor(folder, f"key_pins: ['{spelt}']") == AnchorSettings(
+        id="corp", key_pins=frozenset({root.key_sha256})
+    )
+
+
+def test_a_cross_certificate_has_names_domains_and_an_end(folder: Path) -> None:
+    keys = (
+        "permitted_names: ['o=Partners'], domains: [Renovations], not_after: 2027-01-31, revocation: prefer"
+    )
+    text = MINIMAL.replace(
+        "]}\n", f"], cross_certificates: [{{name: partner, file: partner-ca.pem, {keys}}}]}}\n"
+    )
+    _corp, partner = read(folder, text).trust.anchors
+    assert partner == AnchorFile(
+        file=folder / "partner-ca.pem",
+        settings=AnchorSettings(
+            id="partner",
+            permitted_names=(read_ldap_dn("o=Partners"),),
+            domains=frozenset({"Renovations"}),
+            not_after=datetime(2027, 1, 31, tzinfo=UTC),
+            is_cross_certificate=True,
+            revocation=RevocationMode.PREFER,
+        ),
+    )
+
+
+def test_a_binding_may_name_a_cross_certificate(tmp_path: Path) -> None:
+    lay_files(tmp_path)
+    keys = "permitted_names: ['o=Partners'], domains: [Renovations], not_after: 2027-01-31"
+    text = MINIMAL.replace(
+        "]}\n", f"], cross_certificates: [{{name: partner, file: partner-ca.pem, {keys}}}]}}\n"
+    )
+    (tmp_path / "directory-assistance.yaml").write_text(
+        "primary: {domain: Renovations, url: 'sqlite:///directory.db', find_by: [mail], bind_by: name,"
+        " issued_by: [partner]}\n"
+    )
+    assert read(tmp_path, text).directory_assistance.primary.plan.issued_by == frozenset({"partner"})
 
 
 def test_an_anchor_without_a_revocation_mode_has_that_of_all(folder: Path) -> None:

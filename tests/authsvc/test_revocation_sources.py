@@ -1025,6 +1025,29 @@ def test_t31_a_host_that_is_not_listed_is_never_called(
         assert (0, ()) == (server.connections, files._sources._points.points)
 
 
+@pytest.mark.parametrize("value", [b"", b"\x30\x00", b"\x04\x01a", b"\x30\x02\x30\x05"])
+def test_distribution_points_that_cannot_be_read_are_none(folder: TrustFolder, value: bytes) -> None:
+    broken = x509.UnrecognizedExtension(x509.FreshestCRL.oid, value)
+    with opened(folder, hosts=hosts("localhost")) as files:
+        outcome = verify(
+            folder.world.issuing.issue("CN=Broken", extensions=[(broken, False)]), files.current.store
+        )
+        assert isinstance(outcome, PathRefusal) or files.note(outcome) == ""
+
+
+def test_a_place_whose_issuer_cannot_be_read_is_forgotten(folder: TrustFolder, server: ListServer) -> None:
+    dora = naming(folder, server.url("/ca.crl"))
+    with opened(folder, hosts=hosts(server.host)) as files:
+        note(files, dora)
+        settle(files)
+        (point,) = files._sources._points.points
+        record = files._sources._cache.read_record(point.source)
+        assert record is not None
+        files._sources._cache.write_record(replace(record, issuer=b"\x30\x00"))
+    with opened(folder, hosts=hosts(server.host)) as files:
+        assert () == files._sources._points.points
+
+
 def test_t31_hosts_are_listed_for_each_anchor(folder: TrustFolder, server: ListServer) -> None:
     dora = naming(folder, server.url("/ca.crl"))
     with opened(folder, hosts={"other": frozenset({server.host}), "": frozenset({server.host})}) as files:

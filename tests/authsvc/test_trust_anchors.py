@@ -167,3 +167,17 @@ def test_an_anchor_below_its_own_floor_is_refused() -> None:
     TrustAnchor.from_der(CORP, root.der)
     with pytest.raises(TrustMaterialError, match="at least 3072 bits, found RSA-2048"):
         TrustAnchor.from_der(dataclasses.replace(CORP, floor=StrengthFloor(rsa_bits=3072)), root.der)
+
+
+def test_t22_of_a_file_only_pinned_keys_count(world: SmallWorld) -> None:
+    """A second authority of the same name in the file changes nothing; a pinned key that is missing refuses."""
+    namesake = Authority.root(now=NOW)
+    pem = (namesake.pem + world.root.pem).encode()
+    wanted = read_certificate(world.root.der).key_sha256
+    pinned = dataclasses.replace(CORP, key_pins=frozenset({wanted}))
+    assert [world.root.der] == [one.der for one in TrustAnchor.from_pem(pinned, pem, source="both.pem")]
+    assert 2 == len(TrustAnchor.from_pem(CORP, pem, source="both.pem"))
+    with pytest.raises(
+        TrustMaterialError, match=f"`one.pem`: expected a certificate of the key {wanted.hex()}, found"
+    ):
+        TrustAnchor.from_pem(pinned, namesake.pem.encode(), source="one.pem")
