@@ -36,6 +36,7 @@ from directory_assistance.der import (
     Fields,
     read_element,
     read_elements,
+    read_members,
     read_object_identifier,
 )
 from directory_assistance.dn import DistinguishedName, dn_from_attributes, has_unusable_characters
@@ -61,6 +62,11 @@ _LONGEST_SERIAL_NUMBER = 20
 
 _MOST_ATTRIBUTES = 100
 """Attributes of one distinguished name: people have about five; each costs a comparison key."""
+
+_LONGEST_NAME = 4_096
+"""Octets of one distinguished name: people's have about a hundred. Preparing a name for comparison may make eighteen
+characters of one, so that the 64 KiB of a certificate would take a fifth of a second (threat T24).
+"""
 
 _MOST_GENERAL_NAMES = 1_000
 """Names of one subject alternative name: large web hosts come near it, people have a few."""
@@ -189,15 +195,22 @@ def read_certificate_names(der: bytes, *, any_serial: bool = False) -> Certifica
         raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
 
 
-def read_names_of_frame(frame: CertificateFrame) -> CertificateNames:
+def read_names_of_frame(
+    frame: CertificateFrame, *, issuer: DistinguishedName | None = None
+) -> CertificateNames:
     """Read the names of a certificate that has been cut, and that `cryptography` has read or will read.
+
+    Args:
+        frame: the certificate.
+        issuer: what `read_distinguished_name` gave for the octets of its issuer, where somebody has asked before:
+            reading a name is a tenth of a whole verification, and issuers are few.
 
     Raises:
         CertificateSyntaxError: as `read_certificate_names`, whose second reading is the caller's here.
 
     """
     try:
-        return _read_names(frame)
+        return _read_names(frame, issuer)
     except DerSyntaxError as error:
         raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
 
@@ -253,10 +266,10 @@ def attribute_values(dn: DistinguishedName, oid: str) -> tuple[str, ...]:
     return tuple(attribute.value for rdn in dn.rdns for attribute in rdn.attributes if attribute.oid == oid)
 
 
-def _read_names(parts: CertificateFrame) -> CertificateNames:
+def _read_names(parts: CertificateFrame, known_issuer: DistinguishedName | None = None) -> CertificateNames:
     names = _Names()
     subject = names.read_dn(parts.subject, "subject")
-    issuer = names.read_dn(parts.issuer, "issuer")
+    issuer = names.read_dn(parts.issuer, "issuer") if known_issuer is None else known_issuer
     if not issuer.rdns:
         raise CertificateSyntaxError("issuer is empty")
     alternatives = _AlternativeNames(names)
@@ -308,17 +321,6 @@ def _require_second_reading(der: bytes) -> None:
         ) from error
 
 
-def _members(content: bytes, tag: int, *, at_least: int = 1) -> list[Element]:
-    """Read the content of a SEQUENCE OF or SET OF, each member of this tag."""
-    elements = read_elements(content)
-    if len(elements) < at_least:
-        raise DerSyntaxError(f"expected at least {at_least} element, found {len(elements)}")
-    for element in elements:
-        if element.tag != tag:
-            raise DerSyntaxError(f"expected tag 0x{tag:02x}, found tag 0x{element.tag:02x}")
-    return elements
-
-
 def _read_subject_key_id(extensions: dict[str, bytes]) -> bytes | None:
     value = extensions.get(_SUBJECT_KEY_IDENTIFIER)
     return None if value is None else read_element(value, OCTET_STRING).content
@@ -334,7 +336,7 @@ def _read_sids(value: bytes | None) -> tuple[str, ...]:
     if value is None:
         return ()
     sids = []
-    for element in _members(read_element(value, SEQUENCE).content, _EXPLICIT_0):
+    for element in read_members(read_element(value, SEQUENCE).content, _EXPLICIT_0):
         oid, encoded = _read_other_name(element)
         if oid != _SECURITY_IDENTIFIER_VALUE:
             raise CertificateSyntaxError(f"security identifier extension holds an otherName of type {oid}")
@@ -398,10 +400,12 @@ class _Names:
 
     def read_dn(self, element: Element, where: str) -> DistinguishedName:
         """Read a Name (RFC 5280 section 4.1.2.4), leaf first; an empty one is allowed here."""
+        if len(element.content) > _LONGEST_NAME:
+            raise CertificateSyntaxError(f"{where} has more than {_LONGEST_NAME} octets")
         rdns: list[list[tuple[str, str]]] = []
         count = 0
-        for rdn in _members(element.content, SET, at_least=0):
-            attributes = _members(rdn.content, SEQUENCE)
+        for rdn in read_members(element.content, SET, at_least=0):
+            attributes = read_members(rdn.content, SEQUENCE)
             encodings = [attribute.encoded for attribute in attributes]
             if encodings != sorted(encodings):
                 raise DerSyntaxError(f"set in the {where} is not in order")

@@ -16,6 +16,7 @@ Logs `revocation_fetch_failed`, for a defect; what servers do wrong is a problem
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -110,6 +111,8 @@ def open_fetched(
 class ListFetcher:
     """Makes attempts; several threads may at once, each with another source.
 
+    `counts`: what this process attempted, by the name of the source and `success` or `failure`.
+
     Args:
         cache: where what was fetched is kept.
         fetcher: calls servers.
@@ -137,6 +140,7 @@ class ListFetcher:
         self._now = now
         self._chance = chance
         self._closed = False
+        self.counts: Counter[tuple[str, ...]] = Counter()
 
     def close(self) -> None:
         """End every exchange; what comes of it is not written any more."""
@@ -171,6 +175,7 @@ class ListFetcher:
             record = self._failed(record, f"`{source.url}`: a defect: {shorten(str(error))}")
         if self._closed:
             return
+        self.counts[source.name, "failure" if record.failing else "success"] += 1
         due = next_attempt(record, held, self._refresh, now=self._now(), chance=self._chance())
         with suppress(OSError):  # the cache tells it
             self._cache.write_record(replace(record, due=due))

@@ -1,8 +1,10 @@
 """What is counted, as Prometheus reads it (text format 0.0.4): names, labels, and what they mean.
 
-What lives here: turning plain numbers into text when somebody asks. What does not: counting. Whoever does something
-counts it as a plain number where it is done (`Decider.cache_hits`, `AuthEndpoint.counts`, `CachingDirectory.counts`,
-`Watches`): an object of a metrics library takes a lock and a look-up on the hot path, a number takes neither.
+What lives here: turning plain numbers into text when somebody asks, and the numbers of several processes into one
+figure. What does not: how processes tell each other their numbers (`shared_figures.py`), and counting. Whoever does
+something counts it as a plain number where it is done (`Decider.cache_hits`, `AuthEndpoint.counts`,
+`CachingDirectory.counts`, `Watches`): an object of a metrics library takes a lock and a look-up on the hot path, a
+number takes neither.
 
 Invariants:
 
@@ -13,9 +15,9 @@ Invariants:
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -34,12 +36,21 @@ __all__ = [
     "DirectoryFigures",
     "Figures",
     "MetricName",
+    "Samples",
+    "continue_counters",
+    "join_samples",
     "render_metrics",
+    "render_samples",
+    "samples_of",
     "verdict_of",
 ]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """What `render_metrics` returns. The library's own constant names whatever its newest version writes."""
+
+
+Samples: TypeAlias = Mapping[str, Mapping[tuple[str, ...], float]]
+"""Every metric by its name: the values by their labels, in the order of `MetricName.labels`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +140,7 @@ _FETCHES: Final = MetricName(
     name="authsvc_revocation_fetches_total",
     kind="counter",
     labels=("source", "result"),
-    meaning="Attempts to fetch a revocation list, by this machine",
+    meaning="Attempts to fetch a revocation list",
 )
 _SUCCESS_AGE: Final = MetricName(
     name="authsvc_revocation_last_success_age_seconds",
@@ -168,7 +179,10 @@ class DirectoryFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Everything that is counted, at one moment (`now`). `answers`: by front end and true reason."""
+    """Everything that is counted, at one moment (`now`).
+
+    `answers`: by front end and true reason. `fetches`: of revocation lists by this process, by source and result.
+    """
 
     now: datetime
     answers: Mapping[tuple[str, Reason], int]
@@ -176,12 +190,18 @@ class Figures:
     watches: tuple[DomainWatch, ...] = ()
     directories: tuple[DirectoryFigures, ...] = ()
     revocation: tuple[SourceStatus, ...] = ()
+    fetches: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
 
 def render_metrics(figures: Figures) -> bytes:
-    """Write the figures in the text format of Prometheus, version 0.0.4."""
+    """Write the figures of one process in the text format of Prometheus, version 0.0.4."""
+    return render_samples(samples_of(figures))
+
+
+def render_samples(samples: Samples) -> bytes:
+    """Write samples in the text format of Prometheus, version 0.0.4."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(figures))
+    registry.register(_Collector(samples))
     return generate_latest(registry)
 
 
@@ -190,69 +210,104 @@ def verdict_of(reason: Reason) -> str:
     return {200: "allowed", 503: "undecided"}.get(reason.status, "denied")
 
 
-class _Collector(Collector):
-    """The figures as the library's values; made for one request."""
-
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
-
-    def collect(self) -> Iterator[Metric]:
-        figures = self._figures
-        decisions: dict[tuple[str, ...], int] = {}
-        untrusted: dict[tuple[str, ...], int] = {}
-        for (front_end, reason), count in figures.answers.items():
-            key = (verdict_of(reason), reason.value)
-            decisions[key] = decisions.get(key, 0) + count
-            if reason is Reason.UNTRUSTED_FRONT_END:
-                untrusted[front_end,] = count
-        remembering = [(each.domain, each.cache) for each in figures.directories if each.cache is not None]
-        yield _family(_DECISIONS, decisions)
-        yield _family(_CACHE_HITS, {(): figures.cache_hits})
-        yield _family(_UNTRUSTED, untrusted)
-        yield _family(
-            _WATCH_STATE,
-            _states(((each.domain, each.status.how), each.status.state) for each in figures.watches),
-        )
-        yield _family(_CHANGES, {(each.domain,): each.changes for each in figures.watches})
-        yield _family(_DIRECTORY_HITS, {(domain,): counts.hits for domain, counts in remembering})
-        yield _family(_DIRECTORY_MISSES, {(domain,): counts.misses for domain, counts in remembering})
-        yield _family(_DIRECTORY_SHARED, {(domain,): counts.shared for domain, counts in remembering})
-        yield _family(_DIRECTORY_PURGED, {(domain,): counts.purged for domain, counts in remembering})
-        yield _family(
-            _HOST_STATE,
-            _states(
-                ((each.domain, host.uri), host.state) for each in figures.directories for host in each.hosts
-            ),
-        )
-        yield from _revocation(figures)
-
-
-def _revocation(figures: Figures) -> Iterator[Metric]:
-    """Yield what is known of the sources of revocation lists."""
-    sources = figures.revocation
-    yield _family(
-        _NEXT_UPDATE,
-        {
+def samples_of(figures: Figures) -> Samples:
+    """Return the samples of every metric."""
+    decisions: dict[tuple[str, ...], int] = {}
+    untrusted: dict[tuple[str, ...], int] = {}
+    for (front_end, reason), count in figures.answers.items():
+        key = (verdict_of(reason), reason.value)
+        decisions[key] = decisions.get(key, 0) + count
+        if reason is Reason.UNTRUSTED_FRONT_END:
+            untrusted[front_end,] = count
+    remembering = [(each.domain, each.cache) for each in figures.directories if each.cache is not None]
+    found: dict[MetricName, Mapping[tuple[str, ...], float]] = {
+        _DECISIONS: decisions,
+        _CACHE_HITS: {(): figures.cache_hits},
+        _UNTRUSTED: untrusted,
+        _WATCH_STATE: _states(
+            ((each.domain, each.status.how), each.status.state) for each in figures.watches
+        ),
+        _CHANGES: {(each.domain,): each.changes for each in figures.watches},
+        _DIRECTORY_HITS: {(domain,): counts.hits for domain, counts in remembering},
+        _DIRECTORY_MISSES: {(domain,): counts.misses for domain, counts in remembering},
+        _DIRECTORY_SHARED: {(domain,): counts.shared for domain, counts in remembering},
+        _DIRECTORY_PURGED: {(domain,): counts.purged for domain, counts in remembering},
+        _HOST_STATE: _states(
+            ((each.domain, host.uri), host.state) for each in figures.directories for host in each.hosts
+        ),
+        _NEXT_UPDATE: {
             (each.issuer or "", each.source): (each.next_update - figures.now).total_seconds()
-            for each in sources
+            for each in figures.revocation
             if each.next_update is not None
         },
-    )
-    yield _family(_LIST_STATE, _states(((each.source,), each.status) for each in sources))
-    fetched = [each for each in sources if each.attempted is not None]
-    attempts: dict[tuple[str, ...], int] = {}
-    for each in fetched:
-        attempts[each.source, "success"] = each.successes
-        attempts[each.source, "failure"] = each.failures
-    yield _family(_FETCHES, attempts)
-    yield _family(
-        _SUCCESS_AGE,
-        {
+        _LIST_STATE: _states(((each.source,), each.status) for each in figures.revocation),
+        _FETCHES: figures.fetches,
+        _SUCCESS_AGE: {
             (each.source,): (figures.now - each.succeeded).total_seconds()
-            for each in fetched
+            for each in figures.revocation
             if each.succeeded is not None
         },
-    )
+    }
+    return {metric.name: found[metric] for metric in METRICS}
+
+
+def join_samples(counted: Iterable[Samples], living: Iterable[Samples]) -> Samples:
+    """Return one figure of several processes: counters added up, of gauges the largest.
+
+    So the gauge of a state is 1 for every state that one of the processes sees.
+
+    Args:
+        counted: of every process, ended ones too; nothing but their counters counts.
+        living: of the processes whose gauges count.
+
+    """
+    joined: dict[str, dict[tuple[str, ...], float]] = {metric.name: {} for metric in METRICS}
+    for samples in counted:
+        for name, labels, value in _each(samples, "counter"):
+            joined[name][labels] = joined[name].get(labels, 0) + value
+    for samples in living:
+        for name, labels, value in _each(samples, "gauge"):
+            joined[name][labels] = max(joined[name].get(labels, value), value)
+    return joined
+
+
+def continue_counters(total: Samples, last: Samples, now: Samples) -> Samples:
+    """Return a total that never falls, though a counter may begin anew (a reload, a new process).
+
+    Args:
+        total: what was returned for `last`.
+        last: the samples before.
+        now: the samples now. A counter that is smaller than before has begun anew, and is added as a whole.
+
+    Returns:
+        The gauges of `now`; of counters the sum of all that was ever counted.
+
+    """
+    continued = {name: dict(values) for name, values in join_samples([total], [now]).items()}
+    for name, labels, value in _each(now, "counter"):
+        before = last.get(name, {}).get(labels, 0)
+        grown = value - before if value >= before else value
+        continued[name][labels] = continued[name].get(labels, 0) + grown
+    return continued
+
+
+class _Collector(Collector):
+    """Samples as the library's values; made for one request."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in METRICS:
+            yield _family(metric, self._samples[metric.name])
+
+
+def _each(samples: Samples, kind: str) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    """Yield every sample of a kind of metric: its name, labels and value."""
+    for metric in METRICS:
+        if metric.kind == kind:
+            for labels, value in samples.get(metric.name, {}).items():
+                yield metric.name, labels, value
 
 
 def _states(

@@ -144,6 +144,11 @@ class RevocationSources:
         """Return how every source stands at an instant."""
         return tuple(SourceStatus.of(each, now=now, grace=self._settings.grace) for each in self.states)
 
+    @property
+    def fetches(self) -> Mapping[tuple[str, ...], int]:
+        """How often this process fetched, by source and `success` or `failure`."""
+        return self._fetched.fetches
+
     def warnings(self, now: datetime) -> list[str]:
         """Return what an operator should see to."""
         found = [each for each in (self._cache.problem, self._points.problem) if each]

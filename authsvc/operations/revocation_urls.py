@@ -14,7 +14,7 @@ and takes it from there, as all the others do. Invariants:
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -76,6 +76,11 @@ class FetchedLists:
         self._begun: dict[str, datetime] = {}
         self._running: dict[str, threading.Thread] = {}
         self._closed = False
+
+    @property
+    def fetches(self) -> Mapping[tuple[str, ...], int]:
+        """How often this process fetched: `ListFetcher.counts`."""
+        return dict(self._fetcher.counts)
 
     @property
     def states(self) -> tuple[ListState, ...]:

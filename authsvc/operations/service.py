@@ -58,7 +58,7 @@ from directory_assistance.settings import DirectoryAssistanceSettings, SqlSettin
 from directory_assistance.sql_engine import open_engine as open_reading_engine
 from directory_assistance.trace import TraceRecorder
 
-__all__ = ["API_NAME", "Readiness", "Service", "open_assistance"]
+__all__ = ["API_NAME", "Readiness", "Service", "migrate_stores", "open_assistance"]
 
 _LOG = logging.getLogger("authsvc.service")
 
@@ -387,6 +387,7 @@ class Service:
             cache_hits=self.decider.cache_hits,
             now=now,
             revocation=self.revocation_sources(now),
+            fetches=self._trust.fetches,
             watches=self._watches.domains,
             directories=tuple(
                 DirectoryFigures(
@@ -548,6 +549,22 @@ class Service:
             if changed:
                 self._on_trust_change()
         self._looked_at = looked_at
+
+
+def migrate_stores(settings: Settings) -> None:
+    """Create or migrate the schema of every sql directory that `Service.open` will open to serve; close it again.
+
+    Raises:
+        StoreFault: a database did not answer.
+        SchemaRefused: a database has a schema that is not ours, or not this version's.
+
+    """
+    for each in _sql_directories(settings.directory_assistance):
+        engine = open_engine(each.url)
+        try:
+            migrate(engine)
+        finally:
+            engine.dispose()
 
 
 def _version_of(settings: Settings) -> str:

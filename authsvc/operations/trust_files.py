@@ -199,6 +199,11 @@ class TrustFiles:
         """Return how every source of revocation lists stands at an instant."""
         return self._sources.statuses(now)
 
+    @property
+    def fetches(self) -> Mapping[tuple[str, ...], int]:
+        """How often this process fetched a revocation list, by source and `success` or `failure`."""
+        return self._sources.fetches
+
     def note(self, verified: VerifiedCertificate) -> str:
         """Learn where the certificates of a proven path say that their lists are; never waits.
 

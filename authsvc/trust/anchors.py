@@ -31,6 +31,7 @@ from authsvc.trust.profile import (
     find_cost_problem,
     find_key_problem,
 )
+from directory_assistance.certificate_names import read_distinguished_name
 from directory_assistance.dn import DistinguishedName, NameKey
 from directory_assistance.errors import CertificateSyntaxError
 
@@ -80,18 +81,19 @@ class RevocationMode(StrEnum):
 class AnchorSettings:
     """What an anchor is trusted for, apart from the certificate.
 
-    `id`: what `issued_by`, audit and evidence call it. `eku_required`: whether a certificate without extended
-    key usage is refused (`eku: required`). `allow_any_eku`: whether anyExtendedKeyUsage is as good as one of
-    `purposes`, the dotted key purposes of which a certificate must have one. `floor`: for every key and signature of
-    the path. `key_pins`: SHA-256 of the keys that count of a file, None for all. `not_before`, `not_after`: until and
-    from then on the anchor does not count, None for always. `permitted_names`: the subject must end in one of these
-    names, None for any name; an empty tuple permits nothing. `front_ends`: where the anchor counts, None for
-    everywhere; on the API listener a limited anchor counts only if it lists `api`. `domains`: the only domains whose
-    directories may hold the owner, None for all. `is_cross_certificate`: trust in one foreign authority or one pinned
-    leaf, which no path may go through to another anchor. `required_policies`: dotted certificate policies of which the
-    path must be valid for one; empty for no requirement. `explicit_policy`, `inhibit_policy_mapping`,
-    `inhibit_any_policy`: the inputs of RFC 5280 section 6.1.1; the client profile asks for an explicit policy wherever
-    it asks for any. `profile`: what certificates must be beyond RFC 5280.
+    `id`: what `issued_by`, audit and evidence call it. `eku_required`: whether a certificate without extended key
+    usage is refused (`eku: required`). `allow_any_eku`: whether anyExtendedKeyUsage is as good as one of `purposes`,
+    the dotted key purposes of which a certificate must have one. `floor`: for every key and signature of the path.
+    `key_pins`: SHA-256 of the keys that count of a file, None for all. `not_before`, `not_after`: until and from then
+    on the anchor does not count, None for always. `permitted_names`: the subject must end in one of these names, None
+    for any name; an empty tuple permits nothing. `front_ends`: where the anchor counts, None for everywhere; on the
+    API listener a limited anchor counts only if it lists `api`. `domains`: the only domains whose directories may
+    hold the owner, None for all. `is_cross_certificate`: trust in one foreign authority or one pinned leaf, which no
+    path may go through to another anchor, whatever certificate its key stands in, and on whatever front end.
+    `required_policies`: dotted certificate policies of which the path must be valid for one; empty for no
+    requirement. `explicit_policy`, `inhibit_policy_mapping`, `inhibit_any_policy`: the inputs of RFC 5280 section
+    6.1.1; the client profile asks for an explicit policy wherever it asks for any. `profile`: what certificates must
+    be beyond RFC 5280.
     """
 
     id: str
@@ -246,18 +248,21 @@ class FrontEndTrust:
     """The anchors that count on one front end, in the order of the configuration, ready for building paths.
 
     `by_certificate` gives the first anchor of a certificate (by its octets); `by_subject` the certificates of
-    anchors by subject; `never_between` are subject and key digest of cross-certificates, which may only end a path.
+    anchors by subject. `cross_certificates` are the octets of the cross-certificates of all front ends, and
+    `never_between` the digests of their keys: where one does not count, it is not trusted without its limits either.
     """
 
     anchors: tuple[TrustAnchor, ...]
     by_certificate: Mapping[bytes, TrustAnchor]
     by_subject: Mapping[NameKey, tuple[CertificateFacts, ...]]
-    never_between: frozenset[tuple[NameKey, bytes]]
+    cross_certificates: frozenset[bytes]
+    never_between: frozenset[bytes]
 
     @classmethod
-    def of(cls, anchors: Iterable[TrustAnchor]) -> "FrontEndTrust":
-        """Return the same anchors, indexed."""
+    def of(cls, anchors: Iterable[TrustAnchor], all_anchors: Iterable[TrustAnchor]) -> "FrontEndTrust":
+        """Return the same anchors, indexed; `all_anchors` are those of all front ends."""
         listed = tuple(anchors)
+        crossing = [one.facts for one in all_anchors if one.settings.is_cross_certificate]
         by_certificate: dict[bytes, TrustAnchor] = {}
         for anchor in listed:
             by_certificate.setdefault(anchor.der, anchor)
@@ -265,11 +270,8 @@ class FrontEndTrust:
             anchors=listed,
             by_certificate=MappingProxyType(by_certificate),
             by_subject=CertificatePool.of(anchor.facts for anchor in listed).by_subject,
-            never_between=frozenset(
-                (anchor.facts.subject_key, anchor.facts.key_sha256)
-                for anchor in listed
-                if anchor.settings.is_cross_certificate
-            ),
+            cross_certificates=frozenset(facts.der for facts in crossing),
+            never_between=frozenset(facts.key_sha256 for facts in crossing),
         )
 
 
@@ -277,22 +279,34 @@ class FrontEndTrust:
 class TrustStore:
     """All anchors and intermediates of a configuration, parsed once. Made by `TrustStore.of`.
 
-    `pool` holds the intermediates, and what is proven of the signatures of all certificates here.
+    `pool` holds the intermediates, and what is proven of the signatures of all certificates here; `names` the subjects
+    of all, as encoded, with what they say: nearly every certificate that comes names one of them as its issuer.
     """
 
     anchors: tuple[TrustAnchor, ...]
     intermediates: tuple[CertificateFacts, ...]
     by_der: Mapping[bytes, CertificateFacts] = field(repr=False, compare=False)
     pool: CertificatePool = field(repr=False, compare=False)
+    names: Mapping[bytes, DistinguishedName] = field(repr=False, compare=False)
     profile: Profile
     _everywhere: FrontEndTrust = field(repr=False, compare=False)
     _by_front_end: Mapping[str, FrontEndTrust] = field(repr=False, compare=False)
 
     @classmethod
     def of(
-        cls, anchors: Iterable[TrustAnchor], intermediates: Iterable[CertificateFacts] = ()
+        cls,
+        anchors: Iterable[TrustAnchor],
+        intermediates: Iterable[CertificateFacts] = (),
+        *,
+        prove: bool = True,
     ) -> "TrustStore":
         """Return a store.
+
+        Args:
+            anchors: at least one.
+            intermediates: what may complete paths.
+            prove: whether to check all signatures between them now, so that no request has to. A store for one
+                question, of certificates that a stranger chose, leaves that to the budgets of the question.
 
         Raises:
             TrustMaterialError: there is no anchor, one id has the same certificate twice, a key is too
@@ -321,12 +335,15 @@ class TrustStore:
             anchors=listed,
             intermediates=pool,
             by_der=MappingProxyType({facts.der: facts for facts in everything}),
-            pool=CertificatePool.of(pool, prove_all(everything)),
+            pool=CertificatePool.of(pool, prove_all(everything) if prove else None),
+            names=MappingProxyType(_names_of(everything)),
             profile=profile,
-            _everywhere=FrontEndTrust.of(anchor for anchor in listed if anchor.settings.front_ends is None),
+            _everywhere=FrontEndTrust.of(
+                (anchor for anchor in listed if anchor.settings.front_ends is None), listed
+            ),
             _by_front_end=MappingProxyType(
                 {
-                    name: FrontEndTrust.of(one for one in listed if one.settings.counts_on(name))
+                    name: FrontEndTrust.of((one for one in listed if one.settings.counts_on(name)), listed)
                     for name in limited
                 }
             ),
@@ -335,6 +352,12 @@ class TrustStore:
     def for_front_end(self, front_end: str) -> FrontEndTrust:
         """Return the anchors that count on a front end; none is possible."""
         return self._by_front_end.get(front_end, self._everywhere)
+
+
+def _names_of(certificates: Iterable[CertificateFacts]) -> dict[bytes, DistinguishedName]:
+    """Return the subjects that can be compared, by their octets."""
+    read = {facts.subject_der: read_distinguished_name(facts.subject_der) for facts in certificates}
+    return {der: name for der, name in read.items() if name is not None}
 
 
 def read_certificates_pem(pem: bytes, *, source: str) -> tuple[CertificateFacts, ...]:

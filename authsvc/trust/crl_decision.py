@@ -201,8 +201,8 @@ class _View:
             and self.delta.base_number <= self.complete.number < self.delta.number
         )
 
-    def find_entry(self, facts: CertificateFacts, now: datetime, grace: timedelta) -> Listed | None:
-        """Return the entry that revokes a certificate."""
+    def find_entry(self, facts: CertificateFacts, now: datetime) -> Listed | None:
+        """Return the entry that revokes a certificate. No grace lifts a hold."""
         complete, delta = self.complete, self.delta
         held = None if complete is None else complete.find(facts.serial, facts.issuer_key)
         if delta is not None and (complete is None or delta.number > complete.number):
@@ -210,7 +210,7 @@ class _View:
             if changed is not None and not changed.is_removal:
                 return Listed(by=delta, entry=changed)
             lifts = changed is not None and held is not None and held.is_hold
-            if lifts and self.combines and delta.is_current(now, grace):
+            if lifts and self.combines and delta.is_current(now):
                 return None
         return None if held is None or complete is None else Listed(by=complete, entry=held)
 
@@ -437,7 +437,7 @@ class _Question:
         """Say what the lists found so far say together."""
         now, grace = self._checks.now, self._checks.grace
         for view in self._views:
-            listed = view.find_entry(self._facts, now, grace)
+            listed = view.find_entry(self._facts, now)
             if listed is not None:
                 return listed
         current = [

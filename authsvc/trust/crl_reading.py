@@ -22,7 +22,7 @@ import struct
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from mmap import mmap
+from mmap import MADV_DONTNEED, mmap
 from typing import Final
 
 from authsvc.trust.anchors import TrustMaterialError, read_pem_blocks
@@ -37,12 +37,11 @@ from authsvc.trust.serial_index import (
     LONGEST_SERIAL_NUMBER,
     LOW_BITS,
     REASON_BITS,
-    RECORD_HEAD,
     REMOVE_FROM_CRL,
+    WORDS_BITS,
     Columns,
     RevokedEntry,
     SectionPlace,
-    write_record,
     write_section,
 )
 from authsvc.trust.signatures import SignatureAlgorithm, read_signature_algorithm
@@ -98,6 +97,7 @@ _WORD: Final = 8
 _NEGATIVE: Final = b"\xff" * _WORD
 _ZERO: Final = bytes(_WORD)
 _unpack_word: Final = struct.Struct(">Q").unpack_from
+_unpack_words: Final = struct.Struct(">QQ").unpack_from
 
 _MAGIC: Final = b"authsvcR"
 _FORMAT: Final = 1
@@ -106,7 +106,7 @@ _PREFIX: Final = struct.Struct("=8sHxxxxxxQQ32s")
 index of another machine has another format number, and is refused."""
 
 _DATES: Final = struct.Struct("=QQ")
-_PLACE: Final = struct.Struct("=QQQQQ")
+_PLACE: Final = struct.Struct("=QQQQ")
 _LENGTH: Final = struct.Struct("=I")
 _TEXTS: Final = 5
 """Issuer, algorithm, signature, digest, extensions."""
@@ -146,15 +146,17 @@ def index_crl(octets: "bytes | mmap") -> bytes:
     5. Write records, sections and head.
 
     Args:
-        octets: the file, or the file mapped into memory.
+        octets: the file, or the file mapped into memory; that is for a child process, because a file that is cut
+        while
+            it is mapped ends the process.
 
     Returns:
         The index: one octet string that describes itself, to be written to a file, and shared.
 
     Raises:
         TrustMaterialError: too large, unreadable, an algorithm of signature that is not known, without next update,
-        an
-            entry for another issuer in a list that is not indirect, removeFromCRL outside of a delta list.
+            an entry for another issuer in a list that is not indirect, removeFromCRL outside of a delta list; changed
+            while it was read.
 
     """
     if len(octets) > LARGEST_CRL:
@@ -169,6 +171,17 @@ def index_crl(octets: "bytes | mmap") -> bytes:
         return _ListReader(octets).index()
     except DerSyntaxError as error:
         raise TrustMaterialError(f"revocation list cannot be read: {error}") from error
+
+
+def _give_back(octets: "bytes | mmap") -> None:
+    """Give the memory of a mapped file back: the system reads its pages again if need be.
+
+    Not where it was mapped for writing: then memory may hold what no file has.
+    """
+    with memoryview(octets) as view:
+        readonly = view.readonly
+    if readonly and isinstance(octets, mmap):
+        octets.madvise(MADV_DONTNEED)
 
 
 def _cut(octets: "bytes | mmap", position: int, end: int) -> tuple[int, int, int]:
@@ -244,15 +257,23 @@ class _ListReader:
         # 4
         if extensions and version is None:
             raise DerSyntaxError("extensions in a list of version 1")
+        digest = self._digest(known, signed_begin, signed_end)
         entries = _EntryReader(self._octets, issuer, said, has_extensions=version is not None)
         entries.read(entries_begin, entries_end)
+        if isinstance(self._octets, mmap) and self._digest(known, signed_begin, signed_end) != digest:
+            # Else the signature would prove what was there before, and the index hold what came after (threat T42).
+            raise TrustMaterialError("the file was changed while it was read")
         # 5
-        with memoryview(self._octets) as view, view[signed_begin:signed_end] as signed:
-            digest = known.digest(signed)
         return entries.write(
             _DATES.pack(this_update, next_update),
             (issuer.encoded, algorithm.encoded, signature, digest, extensions),
         )
+
+    def _digest(self, algorithm: SignatureAlgorithm, begin: int, end: int) -> bytes:
+        with memoryview(self._octets) as view, view[begin:end] as signed:
+            digest = algorithm.digest(signed)
+        _give_back(self._octets)
+        return digest
 
     def _enter(self, tag: int) -> int:
         """Go into an element: what is read next is its content. Return where that begins."""
@@ -346,6 +367,7 @@ class _EntryReader:
             if window_end < end and window_end - position < _LONGEST_QUICK_ENTRY:
                 window_begin, window_end = position, min(end, position + _WINDOW)
                 window = self._octets[window_begin:window_end]
+                _give_back(self._octets)
             position = window_begin + self._read_quickly(window, position - window_begin)
             more = window_end < end and window_end - position < _LONGEST_QUICK_ENTRY
             if position < end and not more:
@@ -359,11 +381,10 @@ class _EntryReader:
         last = len(window) - _LONGEST_QUICK_ENTRY
         if position > last:
             return position
-        output = self._output
-        add_key, add_offset = self._columns.keys.append, self._columns.offsets.append
+        output, columns = self._output, self._columns
+        add_key, add_head, add_rest = columns.keys.append, columns.heads.append, columns.rests.append
         offset = output.tell()
         pieces: list[bytes] = []
-        add_piece = pieces.append
         days, minutes, seconds, reasons = self._days, self._minutes, self._seconds, self._reasons
         try:
             while position <= last and window[position] == SEQUENCE and window[position + 2] == INTEGER:
@@ -374,26 +395,30 @@ class _EntryReader:
                     break
                 if length > 1 and first in _PADDING and (first ^ window[begin + 1]) < 0x80:
                     break  # not minimal
-                if length > _WORD:
-                    (key,) = _unpack_word(window, date - _WORD)
-                    rest = window[begin : date - _WORD]
-                    padding = -len(rest) % _WORD
-                    if padding:
-                        rest = (_NEGATIVE if first >= _SIGN else _ZERO)[:padding] + rest
-                else:
-                    key = int.from_bytes(window[begin:date], "big", signed=True) & LOW_BITS
-                    rest = _NEGATIVE if first >= _SIGN else _ZERO
                 when = (
                     days[window[date : date + 8]]
                     + minutes[window[date + 8 : date + 12]]
                     + seconds[window[date + 12 : date + 15]]
                 )
-                packed = (when << REASON_BITS | reasons[window[date + 15 : end]]) << 8 | len(rest) // _WORD
+                head = (when << REASON_BITS | reasons[window[date + 15 : end]]) << WORDS_BITS
+                if length == 2 * _WORD:
+                    rest, key = _unpack_words(window, begin)
+                    head |= 1
+                elif length < 2 * _WORD:
+                    serial = int.from_bytes(window[begin:date], "big", signed=True)
+                    rest, key = serial >> 64 & LOW_BITS, serial & LOW_BITS
+                    head |= 1
+                else:
+                    padding = -length % _WORD
+                    piece = (_NEGATIVE if first >= _SIGN else _ZERO)[:padding] + window[begin : date - _WORD]
+                    (key,) = _unpack_word(window, date - _WORD)
+                    rest = offset
+                    head |= len(piece) // _WORD
+                    offset += len(piece)
+                    pieces.append(piece)
                 add_key(key)
-                add_offset(offset)
-                add_piece(packed.to_bytes(RECORD_HEAD, "big"))
-                add_piece(rest)
-                offset += RECORD_HEAD + len(rest)
+                add_head(head)
+                add_rest(rest)
                 position = end
         except KeyError:
             pass  # a day or extensions not met before, or what is none: the slow path tells
@@ -422,14 +447,14 @@ class _EntryReader:
             raise TrustMaterialError(f"entry {serial:x}: {error}") from error
         if found.issuer is not None:
             self._go_to_issuer(NameKey(found.issuer.key), found.issuer.content)
-        self._columns.keys.append(serial & LOW_BITS)
-        self._columns.offsets.append(self._output.tell())
-        self._output.write(write_record(serial, RevokedEntry.of(seconds, found.reason_code)))
+        self._columns.add(serial, RevokedEntry.of(seconds, found.reason_code), self._output)
         # what the quick path may take from now on
         if time.encoded.startswith(_UTC_TIME_HEADER):
             self._days[time.encoded[:8]] = seconds - seconds % 86_400
-        if found.issuer is None and len(self._reasons) < _MOST_REMEMBERED:
-            self._reasons[b"" if extensions is None else extensions.encoded] = found.reason_code
+        encoded = b"" if extensions is None else extensions.encoded
+        short = len(encoded) < _LONGEST_QUICK_ENTRY and len(self._reasons) < _MOST_REMEMBERED
+        if found.issuer is None and short:
+            self._reasons[encoded] = found.reason_code
         return entry_end
 
     def _read_extensions(self, content: bytes) -> EntryExtensions:

@@ -50,7 +50,7 @@ _FULL_NAME: Final = 0xA0
 _RELATIVE_NAME: Final = 0xA1
 _POINT_REASONS: Final = 0x81
 _POINT_ISSUER: Final = 0xA2
-_ONLY_USERS: Final = 0x81
+_ONLY_END_ENTITIES: Final = 0x81
 _ONLY_AUTHORITIES: Final = 0x82
 _ONLY_REASONS: Final = 0x83
 _INDIRECT: Final = 0x84
@@ -85,7 +85,7 @@ class Scope:
     """
 
     names: frozenset[GeneralName] | None = None
-    only_users: bool = False
+    only_end_entities: bool = False
     only_authorities: bool = False
     only_attributes: bool = False
     reasons: int = ALL_REASONS
@@ -103,7 +103,7 @@ class Scope:
         """
         if (
             self.only_attributes
-            or (self.only_users and is_authority)
+            or (self.only_end_entities and is_authority)
             or (self.only_authorities and not is_authority)
         ):
             return False
@@ -211,24 +211,24 @@ def read_scope(value: bytes, issuer_der: bytes) -> Scope:
         issuer_der: the name of the list's issuer, for a name relative to it.
 
     Raises:
-        DerSyntaxError: it cannot be read, or says more than one of "only users", "only authorities" and "only
+        DerSyntaxError: it cannot be read, or says more than one of "only end entities", "only authorities" and "only
         attribute
             certificates".
 
     """
     fields = Fields(read_element(value, SEQUENCE).content)
     name = fields.take_optional(_POINT_NAME)
-    users, authorities = _take_true(fields, _ONLY_USERS), _take_true(fields, _ONLY_AUTHORITIES)
+    end_entities, authorities = _take_true(fields, _ONLY_END_ENTITIES), _take_true(fields, _ONLY_AUTHORITIES)
     reasons = fields.take_optional(_ONLY_REASONS)
     indirect, attributes = _take_true(fields, _INDIRECT), _take_true(fields, _ONLY_ATTRIBUTES)
     fields.finish()
-    if users + authorities + attributes > 1:
+    if end_entities + authorities + attributes > 1:
         raise DerSyntaxError(
             "issuing distribution point is for one kind of certificates only, and for another only"
         )
     return Scope(
         names=None if name is None else _read_point_names(name.content, issuer_der),
-        only_users=users,
+        only_end_entities=end_entities,
         only_authorities=authorities,
         only_attributes=attributes,
         reasons=ALL_REASONS if reasons is None else _read_reasons(reasons.content),

@@ -27,12 +27,12 @@ from authsvc.trust.anchors import FrontEndTrust, Profile, TrustAnchor, TrustStor
 from authsvc.trust.certificate import (
     LARGEST_CERTIFICATE,
     CertificateFacts,
-    read_certificate,
     read_facts_of_frame,
 )
-from authsvc.trust.name_constraints import find_name_constraint_problem
+from authsvc.trust.general_names import read_name_key
+from authsvc.trust.name_constraints import NameConstraintChecks
 from authsvc.trust.path_building import CertificatePool, SignatureChecks, build_paths
-from authsvc.trust.policies import find_policy_problem
+from authsvc.trust.policies import PolicyChecks
 from authsvc.trust.profile import (
     Finding,
     find_authority_problems,
@@ -41,6 +41,7 @@ from authsvc.trust.profile import (
     find_end_entity_problems,
     find_issuer_profile_problems,
     find_signer_problems,
+    narrow_purposes,
 )
 from directory_assistance.certificate_frame import read_certificate_frame
 from directory_assistance.certificate_names import CertificateNames, read_names_of_frame
@@ -83,7 +84,7 @@ class VerifiedCertificate:
     `not_after` is the instant from which this evidence no longer holds: the earliest end of all elements of
     the path and of the trust in the anchor; no cache may outlive it. `expired_accepted` says that the
     certificate had expired and was accepted by the front end's grace. `pool` is everything else that was at hand to
-    build paths from. Not checked: revocation.
+    build paths from, `never_between` what must not stand in the middle of one. Not checked: revocation.
     """
 
     names: CertificateNames
@@ -93,6 +94,7 @@ class VerifiedCertificate:
     not_after: datetime
     expired_accepted: bool
     pool: CertificatePool = field(default_factory=CertificatePool, repr=False, compare=False)
+    never_between: frozenset[bytes] = field(default=frozenset(), repr=False, compare=False)
     seal: InitVar[object]
 
     def __post_init__(self, seal: object) -> None:
@@ -108,11 +110,15 @@ class VerifiedCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathRefusal:
-    """Why a presented certificate is not accepted. `names` is None where the certificate cannot be read."""
+    """Why a presented certificate is not accepted. `names` is None where the certificate cannot be read.
+
+    `path`: the path that came nearest, leaf first, which `reason` and `detail` are about; empty where there is none.
+    """
 
     reason: Reason
     detail: str
     names: CertificateNames | None
+    path: tuple[CertificateFacts, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +133,8 @@ class _Question:
     clock_skew: timedelta
     accept_expired: timedelta
     checks: SignatureChecks
+    name_checks: NameConstraintChecks
+    policy_checks: PolicyChecks
 
 
 def verify_path(  # noqa: PLR0913 - what it depends on is passed in
@@ -165,21 +173,24 @@ def verify_path(  # noqa: PLR0913 - what it depends on is passed in
         return PathRefusal(reason=Reason.CERTIFICATE_UNREADABLE, detail=problem, names=None)
     any_serial = store.profile is Profile.RFC5280
     try:
-        names, leaf = _read_end_entity(presented.der, any_serial=any_serial)
+        names, leaf = _read_end_entity(presented.der, store, any_serial=any_serial)
     except CertificateSyntaxError as error:
         return PathRefusal(reason=Reason.CERTIFICATE_UNREADABLE, detail=str(error), names=None)
     question = _Question(
         leaf=leaf,
         names=names,
-        pool=_read_pool(presented, store, any_serial=any_serial),
+        pool=_read_pool(presented, leaf, store, any_serial=any_serial),
         trust=store.for_front_end(front_end),
         now=now,
         clock_skew=clock_skew,
         accept_expired=accept_expired,
         checks=SignatureChecks(store.pool.proven),
+        name_checks=NameConstraintChecks(),
+        policy_checks=PolicyChecks(),
     )
     # 2
     nearest: Finding | None = None
+    nearest_path: tuple[CertificateFacts, ...] = ()
     if _reaches_anchor_by_name(question):
         # 3
         for path, anchor in islice(_find_paths(question), _MOST_PATHS):
@@ -188,9 +199,9 @@ def verify_path(  # noqa: PLR0913 - what it depends on is passed in
                 return _evidence(question, path, anchor, front_end)
             first = min(findings, key=lambda finding: _REASON_ORDER[finding.reason])
             if nearest is None or _REASON_ORDER[first.reason] > _REASON_ORDER[nearest.reason]:
-                nearest = first
+                nearest, nearest_path = first, path
     if nearest is not None:
-        return PathRefusal(reason=nearest.reason, detail=nearest.detail, names=names)
+        return PathRefusal(reason=nearest.reason, detail=nearest.detail, names=names, path=nearest_path)
     detail = _explain_untrusted(question, store, front_end)
     return PathRefusal(reason=Reason.CERTIFICATE_UNTRUSTED, detail=detail, names=names)
 
@@ -215,16 +226,19 @@ def find_signer_paths(
     """
     anchor = verified.anchor
     checks = SignatureChecks(verified.pool.proven)
+    constraints = NameConstraintChecks()
     rules = anchor.settings
     pool = verified.pool.with_hints(verified.path[1:-1])
     if anchor.facts.subject_key == signer:
         yield (anchor.facts,)
     for candidate in pool.named(signer):
+        if candidate.key_sha256 in verified.never_between:
+            continue
         found = build_paths(
             candidate,
             anchors={anchor.facts.subject_key: (anchor.facts,)},
             pool=pool,
-            never_between=frozenset(),
+            never_between=verified.never_between,
             checks=checks,
         )
         for path in islice(found, _MOST_PATHS):
@@ -238,11 +252,13 @@ def find_signer_paths(
                         facts, floor=rules.floor, is_anchor=position == len(path) - 1
                     )
             in_time = all(facts.not_before <= now <= facts.not_after for facts in path)
-            if in_time and not problems and not find_name_constraint_problem(path):
+            if in_time and not problems and not constraints.find_problem(path):
                 yield path
 
 
-def _read_end_entity(der: bytes, *, any_serial: bool) -> tuple[CertificateNames, CertificateFacts]:
+def _read_end_entity(
+    der: bytes, store: TrustStore, *, any_serial: bool
+) -> tuple[CertificateNames, CertificateFacts]:
     """Read names and facts of one certificate, cut once.
 
     Raises:
@@ -253,10 +269,12 @@ def _read_end_entity(der: bytes, *, any_serial: bool) -> tuple[CertificateNames,
         frame = read_certificate_frame(der, any_serial=any_serial)
     except DerSyntaxError as error:
         raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
-    names = read_names_of_frame(frame)
+    issuer = store.names.get(frame.issuer.encoded)
+    names = read_names_of_frame(frame, issuer=issuer)
     # An unusable name has replacement characters in it: only the certificate's own octets tell it apart.
     keys = None if names.unusable else (names.subject.key, names.issuer.key)
-    return names, read_facts_of_frame(frame, names=keys, any_serial=any_serial)
+    facts = read_facts_of_frame(frame, names=keys, issuer_is_read=issuer is not None, any_serial=any_serial)
+    return names, facts
 
 
 def _find_size_problem(presented: PresentedCertificate) -> str:
@@ -273,23 +291,44 @@ def _find_size_problem(presented: PresentedCertificate) -> str:
     return ""
 
 
-def _read_pool(presented: PresentedCertificate, store: TrustStore, *, any_serial: bool) -> CertificatePool:
+def _read_pool(
+    presented: PresentedCertificate, leaf: CertificateFacts, store: TrustStore, *, any_serial: bool
+) -> CertificatePool:
     """Return the hints that may complete a path: our own intermediates, then the presented ones by digest.
 
     The order is ours, so that the client's order decides nothing. A hint that cannot be read or whose key is
     too expensive to check is left out: no path can need it that would be accepted.
     """
+    # A chain repeats each name once, and its root's is ours: making keys of names is a third of reading a hint.
+    keys = {leaf.subject_der: leaf.subject_key, leaf.issuer_der: leaf.issuer_key}
     hints = []
     for der in presented.chain:
         if der in store.by_der or der == presented.der:
             continue
         try:
-            facts = read_certificate(der, any_serial=any_serial)
-        except CertificateSyntaxError:
+            facts = _read_hint(der, keys, store, any_serial=any_serial)
+        except (DerSyntaxError, CertificateSyntaxError):
             continue
         if not find_cost_problem(facts):
             hints.append(facts)
     return store.pool.with_hints(sorted(hints, key=lambda facts: facts.sha256))
+
+
+def _read_hint(
+    der: bytes, keys: dict[bytes, NameKey], store: TrustStore, *, any_serial: bool
+) -> CertificateFacts:
+    frame = read_certificate_frame(der, any_serial=any_serial)
+    subject, issuer = frame.subject.encoded, frame.issuer.encoded
+    for name in (subject, issuer):
+        if name not in keys:
+            known = store.names.get(name)
+            keys[name] = read_name_key(name) if known is None else known.key
+    return read_facts_of_frame(
+        frame,
+        names=(keys[subject], keys[issuer]),
+        issuer_is_read=issuer in store.names,
+        any_serial=any_serial,
+    )
 
 
 def _reaches_anchor_by_name(question: _Question) -> bool:
@@ -308,11 +347,17 @@ def _reaches_anchor_by_name(question: _Question) -> bool:
 
 
 def _find_paths(question: _Question) -> Iterator[tuple[tuple[CertificateFacts, ...], TrustAnchor]]:
-    """Yield every path with each anchor that it ends at: one certificate may stand under several ids."""
+    """Yield every path with each anchor that it ends at: one certificate may stand under several ids.
+
+    A leaf that is pinned by a cross-certificate has no other path, even if its issuer is trusted too (semantics
+    section 8).
+    """
     leaf, trust = question.leaf, question.trust
     for anchor in trust.anchors:
         if anchor.der == leaf.der:
             yield (leaf,), anchor
+    if leaf.der in trust.cross_certificates:
+        return
     paths = build_paths(
         leaf,
         anchors=trust.by_subject,
@@ -332,6 +377,7 @@ def _find_path_problems(
     """Return everything that is wrong with a path whose signatures hold."""
     settings = anchor.settings
     last = len(path) - 1
+    rules = settings.end_entity_rules
     findings: list[Finding] = []
     for position, facts in enumerate(path):
         findings += find_critical_problems(facts)
@@ -339,13 +385,12 @@ def _find_path_problems(
             findings += find_authority_problems(path, position)
         if settings.profile is Profile.CLIENT:
             check = find_issuer_profile_problems if position > 0 else find_end_entity_problems
-            findings += check(
-                facts, floor=settings.floor, rules=settings.end_entity_rules, is_anchor=position == last
-            )
-    problem = find_name_constraint_problem(path)
+            findings += check(facts, floor=settings.floor, rules=rules, is_anchor=position == last)
+            rules = narrow_purposes(rules, facts)
+    problem = question.name_checks.find_problem(path)
     if problem:
         findings.append(Finding(reason=Reason.CERTIFICATE_UNTRUSTED, detail=problem))
-    problem = find_policy_problem(path, settings.policy_inputs)
+    problem = question.policy_checks.find_problem(path, settings.policy_inputs)
     if problem:
         findings.append(Finding(reason=Reason.CERTIFICATE_POLICY, detail=problem))
     return findings + _find_anchor_problems(question, anchor) + _find_date_problems(question, path)
@@ -397,7 +442,8 @@ def _find_date_problems(question: _Question, path: Sequence[CertificateFacts]) -
                     f"now is {question.now.isoformat()}",
                 )
             )
-        if question.now > facts.not_after + _allowance(question, position):
+        # On this side of the comparison, because a certificate without an end has the last instant there is.
+        if question.now - _allowance(question, position) > facts.not_after:
             findings.append(
                 Finding(
                     reason=Reason.CERTIFICATE_EXPIRED,
@@ -425,17 +471,26 @@ def _evidence(
         anchor=anchor,
         front_end=front_end,
         not_after=min(ends),
-        expired_accepted=question.now > path[0].not_after + question.clock_skew,
+        expired_accepted=question.now - question.clock_skew > path[0].not_after,
         pool=question.pool,
+        never_between=question.trust.never_between,
         seal=_SEAL,
     )
 
 
 def _explain_untrusted(question: _Question, store: TrustStore, front_end: str) -> str:
     """Say why no path leads to an anchor: intermediate missing, root unknown, other key, other front end."""
+    return _explain_at_once(question, store, front_end) or _explain_by_climbing(question, store, front_end)
+
+
+def _explain_at_once(question: _Question, store: TrustStore, front_end: str) -> str:
+    """Say what can be said without looking at issuers, or return an empty text."""
     leaf = question.leaf
     if not question.trust.anchors:
         return f"no trust anchor counts on front end `{front_end}`"
+    pinned = [anchor for anchor in store.anchors if anchor.der == leaf.der]
+    if pinned:
+        return f"trust anchor `{pinned[0].id}` does not count on front end `{front_end}`"
     if leaf.issuer_is_subject:
         return f"`{leaf.subject_text}` is self-signed, and is no trust anchor on front end `{front_end}`"
     if question.checks.exhausted:
@@ -443,6 +498,10 @@ def _explain_untrusted(question: _Question, store: TrustStore, front_end: str) -
             f"no path from `{leaf.subject_text}` to a trust anchor was found among the first signatures: "
             "too many certificates have the names of its issuers"
         )
+    return ""
+
+
+def _explain_by_climbing(question: _Question, store: TrustStore, front_end: str) -> str:
     climbed = _climb(question)
     top = climbed[-1]
     named = [anchor for anchor in store.anchors if anchor.facts.subject_key == top.issuer_key]
@@ -454,6 +513,11 @@ def _explain_untrusted(question: _Question, store: TrustStore, front_end: str) -
         )
     if named:
         return f"trust anchor `{named[0].id}` does not count on front end `{front_end}`"
+    if any(facts.key_sha256 in question.trust.never_between for facts in question.pool.named(top.issuer_key)):
+        return (
+            f"issuer `{top.issuer_text}` of `{top.subject_text}` has the key of a cross-certificate, "
+            "and no path goes through one to another trust anchor"
+        )
     return _explain_unknown_issuer(question, climbed)
 
 
@@ -463,7 +527,14 @@ def _climb(question: _Question) -> list[CertificateFacts]:
     while True:
         above = question.pool.named(climbed[-1].issuer_key)
         issuer = next(
-            (one for one in above if one not in climbed and question.checks.hold(climbed[-1], one)), None
+            (
+                one
+                for one in above
+                if one not in climbed
+                and one.key_sha256 not in question.trust.never_between
+                and question.checks.hold(climbed[-1], one)
+            ),
+            None,
         )
         if issuer is None:
             return climbed

@@ -12,7 +12,7 @@ Invariants:
 * Nothing that a stranger sends costs more than the budgets: signature checks, steps, depth, paths (threat T24). What
   is beyond a budget is not trusted. No key is used that is too expensive (`find_cost_problem`, threat T25).
 * No name and key stands in a path twice (no cycles). A trust anchor's certificate is never in the middle of a path,
-  and nor is the key of a cross-certificate, under whatever certificate: what goes through it ends there.
+  and nor is the key of a cross-certificate, under whatever certificate and name: what goes through it ends there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,8 +65,18 @@ class CertificatePool:
 
     def with_hints(self, hints: Iterable[CertificateFacts]) -> "CertificatePool":
         """Return the same pool with further certificates after those that it has; itself where there are none."""
-        further = tuple(hints)
-        return CertificatePool.of((*self.certificates, *further), self.proven) if further else self
+        known = {one.der for one in self.certificates}
+        further = CertificatePool.of(one for one in hints if one.der not in known)
+        if not further.certificates:
+            return self
+        by_subject = dict(self.by_subject)
+        for subject, added in further.by_subject.items():
+            by_subject[subject] = (*by_subject.get(subject, ()), *added)
+        return CertificatePool(
+            certificates=(*self.certificates, *further.certificates),
+            by_subject=by_subject,
+            proven=self.proven,
+        )
 
     def named(self, subject: NameKey) -> tuple[CertificateFacts, ...]:
         """Return the certificates of a subject."""
@@ -123,12 +133,21 @@ class SignatureChecks:
         if known is None:
             known = self._known.get(pair)
         if known is None:
-            if self._left == 0:
-                self.exhausted = True
+            if not self._may_check():
                 return False
-            self._left -= 1
             known = self._known[pair] = _is_signed_by(below, _public_key(above))
         return known
+
+    def hold_with(self, below: CertificateFacts, key: PublicKeyTypes) -> bool:
+        """Whether a key made a signature; for keys that no certificate has alone, so that nothing is remembered."""
+        return self._may_check() and _is_signed_by(below, key)
+
+    def _may_check(self) -> bool:
+        if self._left == 0:
+            self.exhausted = True
+            return False
+        self._left -= 1
+        return True
 
 
 def _public_key(facts: CertificateFacts) -> PublicKeyTypes | None:
@@ -148,7 +167,7 @@ def build_paths(
     *,
     anchors: Mapping[NameKey, Sequence[CertificateFacts]],
     pool: CertificatePool,
-    never_between: frozenset[tuple[NameKey, bytes]],
+    never_between: frozenset[bytes],
     checks: SignatureChecks,
 ) -> Iterator[tuple[CertificateFacts, ...]]:
     """Yield every path from a certificate to an anchor whose names chain and whose signatures hold.
@@ -160,7 +179,7 @@ def build_paths(
         end: where paths begin.
         anchors: certificates of anchors, by subject.
         pool: what may stand between; holds no key that is too expensive.
-        never_between: subject and key digest of what may only end a path.
+        never_between: digests of keys that may only end a path.
         checks: the budgets, shared by everything that one request causes.
 
     Yields:
@@ -177,7 +196,7 @@ def build_paths(
             used = {(facts.subject_key, facts.key_sha256) for facts in path}
             for facts in reversed(_likely_first(top, pool.named(top.issuer_key))):
                 who = (facts.subject_key, facts.key_sha256)
-                if who not in used and who not in never_between and facts not in ends:
+                if who not in used and facts.key_sha256 not in never_between and facts not in ends:
                     unfinished.append((path, facts, False))
         unfinished.extend((path, facts, True) for facts in reversed(_likely_first(top, ends)))
 
@@ -191,7 +210,7 @@ def build_paths(
         longer = (*path, above)
         if not is_end:
             climb(longer)
-        elif _hold_with_inherited_keys(longer):
+        elif _hold_with_inherited_keys(longer, checks):
             yield longer
 
 
@@ -219,7 +238,7 @@ def _subject_key_id(facts: CertificateFacts) -> bytes | None:
     return extension.value.digest
 
 
-def _hold_with_inherited_keys(path: Sequence[CertificateFacts]) -> bool:
+def _hold_with_inherited_keys(path: Sequence[CertificateFacts], checks: SignatureChecks) -> bool:
     """Check what `hold` could not: signatures by DSA keys with parameters from above (RFC 5280 section 6.1.4 (e))."""
     if not any(facts.key.inherits for facts in path):
         return True
@@ -231,6 +250,6 @@ def _hold_with_inherited_keys(path: Sequence[CertificateFacts]) -> bool:
             return False
         else:
             working = inherit_dsa_parameters(above.key_info, working)
-            if working is None or not _is_signed_by(below, working):
+            if working is None or not checks.hold_with(below, working):
                 return False
     return True

@@ -1,7 +1,7 @@
 """Certificate policies over a certification path: RFC 5280 section 6.1 with the policy graph of RFC 9618.
 
 Lives here: certificatePolicies, policyMappings, policyConstraints and inhibitAnyPolicy, read and processed. Not
-here: everything else of the path (`path_validation.py`), which policies an anchor asks for (`anchors.py`).
+here: everything else of the path (`path.py`), which policies an anchor asks for (`anchors.py`).
 
 The tree of RFC 5280 grows exponentially under mappings; the graph of RFC 9618 has one node for each policy and
 depth. Nothing asks for the tree itself, so that only its lowest level is kept here, and for each node the
@@ -13,9 +13,9 @@ anchor's own certificatePolicies and policyMappings are not part of a path (sect
 policyConstraints and inhibitAnyPolicy are honoured, as RFC 5937 asks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from authsvc.trust.certificate import CertificateFacts
 from directory_assistance.der import (
@@ -25,13 +25,13 @@ from directory_assistance.der import (
     DerSyntaxError,
     Fields,
     read_element,
-    read_elements,
     read_integer,
+    read_members,
     read_object_identifier,
 )
 from directory_assistance.errors import shorten
 
-__all__ = ["ANY_POLICY", "PolicyInputs", "find_policy_problem"]
+__all__ = ["ANY_POLICY", "PolicyChecks", "PolicyInputs"]
 
 ANY_POLICY: Final = "2.5.29.32.0"
 
@@ -46,8 +46,11 @@ _INHIBIT_MAPPING: Final = 0x81
 _MOST_POLICIES: Final = 500
 """Policies of one certificate, and mappings of one certificate: real ones have fewer than twenty."""
 
-_MOST_STEPS: Final = 50_000
-"""Policies that nodes of one path may stem from, counted over all nodes: some ten milliseconds (threat T24)."""
+_MOST_STEPS: Final = 20_000
+"""Nodes, what they are called below, and policies that they stem from, over all paths of one question (threat T24).
+
+Some 20 ms; an honest path needs some hundred.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,26 +85,71 @@ class _TooMuchError(Exception):
     """A budget is used up."""
 
 
-def find_policy_problem(path: Sequence[CertificateFacts], inputs: PolicyInputs) -> str:
-    """Say why certificate policies refuse a path, or return an empty text.
+class PolicyChecks:
+    """Processes the policies of paths: one budget for all paths of a question, and each certificate read once."""
 
-    Args:
-        path: leaf first, anchor last; a pinned end entity alone is its own path.
-        inputs: what is asked for.
+    __slots__ = ("_left", "_mappings", "_policies")
 
-    """
-    try:
-        return _Processing(path, inputs).run()
-    except DerSyntaxError as error:
-        return f"certificate policies cannot be read: {shorten(str(error))}"
-    except _TooMuchError:
-        return "certificate policies have more combinations than are looked at"
+    def __init__(self) -> None:
+        self._left = _MOST_STEPS
+        self._policies: dict[bytes, frozenset[str] | DerSyntaxError] = {}
+        self._mappings: dict[bytes, dict[str, frozenset[str]] | DerSyntaxError] = {}
+
+    def find_problem(self, path: Sequence[CertificateFacts], inputs: PolicyInputs) -> str:
+        """Say why certificate policies refuse a path, or return an empty text.
+
+        Args:
+            path: leaf first, anchor last; a pinned end entity alone is its own path.
+            inputs: what is asked for.
+
+        """
+        try:
+            return _Processing(self, path, inputs).run()
+        except DerSyntaxError as error:
+            return f"certificate policies cannot be read: {shorten(str(error))}"
+        except _TooMuchError:
+            return "certificate policies have more combinations than are looked at"
+
+    def spend(self, steps: int) -> None:
+        """Count steps; raises where they are beyond the budget."""
+        self._left -= steps
+        if self._left < 0:
+            raise _TooMuchError
+
+    def policies_of(self, facts: CertificateFacts) -> frozenset[str]:
+        """Return the policies that a certificate asserts."""
+        return _remembered(self._policies, facts, _read_policies)
+
+    def mappings_of(self, facts: CertificateFacts) -> dict[str, frozenset[str]]:
+        """Return the mappings of a certificate."""
+        return _remembered(self._mappings, facts, _read_mappings)
+
+
+_Read = TypeVar("_Read", frozenset[str], dict[str, frozenset[str]])
+
+
+def _remembered(
+    known: dict[bytes, _Read | DerSyntaxError],
+    facts: CertificateFacts,
+    read: Callable[[CertificateFacts], _Read],
+) -> _Read:
+    """Return, or raise, what reading gave the first time."""
+    if facts.sha256 not in known:
+        try:
+            known[facts.sha256] = read(facts)
+        except DerSyntaxError as error:
+            known[facts.sha256] = error
+    value = known[facts.sha256]
+    if isinstance(value, DerSyntaxError):
+        raise value
+    return value
 
 
 class _Processing:
-    """The state variables of RFC 5280 section 6.1.2 and what changes them."""
+    """The state variables of RFC 5280 section 6.1.2 and what changes them, for one path."""
 
-    def __init__(self, path: Sequence[CertificateFacts], inputs: PolicyInputs) -> None:
+    def __init__(self, checks: PolicyChecks, path: Sequence[CertificateFacts], inputs: PolicyInputs) -> None:
+        self._checks = checks
         # From the anchor's side down, without the anchor: certificate 1 to certificate n.
         self._certificates = list(reversed(path[:-1] or path))
         self._anchor = path[-1] if len(path) > 1 else None
@@ -111,7 +159,6 @@ class _Processing:
         self._mapping = 0 if inputs.inhibit_mapping else count
         self._any = 0 if inputs.inhibit_any else count
         self._level: _Level = {ANY_POLICY: _Node(frozenset({ANY_POLICY}), frozenset({ANY_POLICY}))}
-        self._steps = 0
 
     def run(self) -> str:
         if not self._inputs.explicit and not self._matters():
@@ -139,8 +186,9 @@ class _Processing:
 
     def _descend(self, facts: CertificateFacts, *, is_last: bool) -> None:
         """Make the next level (section 6.1.3 (d) and (e))."""
-        asserted = _read_policies(facts)
+        asserted = self._checks.policies_of(facts)
         above = self._level
+        self._checks.spend(len(asserted) + sum(len(node.expected) for node in above.values()))
         by_expected: dict[str, list[_Node]] = {}
         for node in above.values():
             for policy in node.expected:
@@ -160,15 +208,13 @@ class _Processing:
     def _child(self, policy: str, parents: list[_Node]) -> _Node:
         origins: set[str] = set()
         for parent in parents:
-            self._steps += len(parent.origins)
-            if self._steps > _MOST_STEPS:
-                raise _TooMuchError
+            self._checks.spend(len(parent.origins))
             origins |= parent.origins
         return _Node(frozenset({policy}), frozenset(origins))
 
     def _prepare(self, facts: CertificateFacts) -> str:
         """Prepare for the next certificate (section 6.1.4 (a), (b), (h) to (j))."""
-        mappings = _read_mappings(facts)
+        mappings = self._checks.mappings_of(facts)
         if ANY_POLICY in mappings or any(ANY_POLICY in mapped for mapped in mappings.values()):
             return f"`{facts.subject_text}` maps anyPolicy, which RFC 5280 forbids"
         for policy, mapped in mappings.items():
@@ -223,14 +269,11 @@ def _read_policies(facts: CertificateFacts) -> frozenset[str]:
     value = facts.extension_values.get(_CERTIFICATE_POLICIES)
     if value is None:
         return frozenset()
-    elements = read_elements(read_element(value, SEQUENCE).content)
-    if not elements or len(elements) > _MOST_POLICIES:
-        raise DerSyntaxError(f"expected one to {_MOST_POLICIES} policies, found {len(elements)}")
+    elements = read_members(read_element(value, SEQUENCE).content, SEQUENCE)
+    if len(elements) > _MOST_POLICIES:
+        raise DerSyntaxError(f"expected at most {_MOST_POLICIES} policies, found {len(elements)}")
     policies = [
-        read_object_identifier(
-            Fields(read_element(one.encoded, SEQUENCE).content).take(OBJECT_IDENTIFIER).content
-        )
-        for one in elements
+        read_object_identifier(Fields(one.content).take(OBJECT_IDENTIFIER).content) for one in elements
     ]
     if len(set(policies)) < len(policies):
         raise DerSyntaxError("a policy stands twice")
@@ -242,12 +285,12 @@ def _read_mappings(facts: CertificateFacts) -> dict[str, frozenset[str]]:
     value = facts.extension_values.get(_POLICY_MAPPINGS)
     if value is None:
         return {}
-    elements = read_elements(read_element(value, SEQUENCE).content)
-    if not elements or len(elements) > _MOST_POLICIES:
-        raise DerSyntaxError(f"expected one to {_MOST_POLICIES} policy mappings, found {len(elements)}")
+    elements = read_members(read_element(value, SEQUENCE).content, SEQUENCE)
+    if len(elements) > _MOST_POLICIES:
+        raise DerSyntaxError(f"expected at most {_MOST_POLICIES} policy mappings, found {len(elements)}")
     mappings: dict[str, set[str]] = {}
     for one in elements:
-        fields = Fields(read_element(one.encoded, SEQUENCE).content)
+        fields = Fields(one.content)
         policy = read_object_identifier(fields.take(OBJECT_IDENTIFIER).content)
         mappings.setdefault(policy, set()).add(read_object_identifier(fields.take(OBJECT_IDENTIFIER).content))
         fields.finish()

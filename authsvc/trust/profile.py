@@ -13,7 +13,7 @@ Every function returns findings, empty for "nothing wrong"; none raises. The rea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -41,6 +41,7 @@ __all__ = [
     "find_key_problem",
     "find_signature_problem",
     "find_signer_problems",
+    "narrow_purposes",
 ]
 
 MINIMUM_RSA_BITS: Final = 2048
@@ -247,7 +248,7 @@ def find_issuer_profile_problems(
     Args:
         facts: the issuer.
         floor: the anchor's.
-        rules: the anchor's.
+        rules: the anchor's, narrowed by what is below (`narrow_purposes`).
         is_anchor: the anchor's own signature proves nothing and is not judged.
 
     """
@@ -262,6 +263,19 @@ def find_issuer_profile_problems(
         )
         found.append(_usage(f"it issues for other purposes than {wanted}: `{' '.join(sorted(purposes))}`"))
     return _located("issuer", facts, found)
+
+
+def narrow_purposes(rules: EndEntityRules, facts: CertificateFacts) -> EndEntityRules:
+    """Return rules with the purposes that a certificate leaves of them, for whoever issued it.
+
+    Where an anchor names several purposes, one of them must be a purpose of the end entity and of every issuer that
+    limits them: an authority for one purpose does not issue for another. Where none is left, the rules stay, because
+    the certificate itself is refused.
+    """
+    own = facts.extended_key_usage
+    if own is None or (_ANY_PURPOSE in own and (rules.allow_any_eku or facts.is_authority)):
+        return rules
+    return replace(rules, purposes=rules.purposes & own or rules.purposes)
 
 
 def find_signer_problems(facts: CertificateFacts, *, floor: StrengthFloor, is_anchor: bool) -> list[Finding]:

@@ -1,27 +1,25 @@
-"""The compact index of serial numbers: a million of them in 26 MB of one octet string, found in half a microsecond.
+"""The compact index of serial numbers: a million of them in 26 MB of one octet string.
 
-Lives here: laying the columns out, and looking a serial number up. Not here: lists (`crl_reading.py`, `crl.py`), and
+Lives here: laying the rows out, and looking a serial number up. Not here: lists (`crl_reading.py`, `crl.py`), and
 what an entry means.
 
 A section holds the certificates of one issuer. Its serial numbers lie in 2^b buckets, told by their b lowest bits:
-two or so in each where the bits are well mixed, as they are in random and in consecutive numbers. Columns:
+two or so in each where the bits are well mixed, as they are in random and in consecutive numbers.
 
-* directory: where each bucket begins, and where the last one ends (32 bits each);
-* keys: the 64 lowest bits of each serial number, sorted within a bucket where it is large;
-* offsets: where each one's record begins (32 bits).
-
-A record is what only a hit reads: eight octets that hold when and why and how many words follow, and the serial
-number without its 64 lowest bits, in words of 64 bits (one at least, the first one signed).
+* The directory says where each bucket begins, and where the last one ends (32 bits each).
+* A row is three words of 64 bits: the lowest bits of the serial number (its key); when and why, and how many words
+  the rest of the number has; and that rest, signed, if it has one word, else where its words stand.
 
 INVARIANT: a hit is confirmed with the whole serial number. Somebody who chooses the numbers so that they fall into
-one bucket makes a look-up a binary search over all of them, not more; numbers with the same 64 bits are searched by
-the rest.
+one bucket makes a look-up a binary search over all of them, not more; numbers with the same key are searched by the
+rest.
 
-Measured over 1,000,000 random numbers of 127 bits, half of them hits, microseconds for one look-up (Python 3.11.7,
-one of two shared cores): binary search over the sorted keys 1.9; interpolated first guess 1.0; buckets by the top 16
-bits of the key times an odd constant 0.9; buckets by the lowest bits, with 64, 16, 4 and 1 numbers in each, 0.67,
-0.65, 0.51, 0.44. Two in each costs half of the directory that one would. Sorting small buckets would cost a fifth of
-the time of indexing, and gains nothing.
+Measured over 1,000,000 random numbers of 127 bits, microseconds for one look-up, half of them hits (Python 3.11.7,
+one of two shared and busy cores): binary search over the sorted keys 1.9; interpolated first guess 1.0; buckets by
+the top 16 bits of the key times an odd constant 0.9; buckets by the lowest bits, with 64, 16, 4 and 1 numbers in
+each, 0.67, 0.65, 0.51, 0.44, without confirmation. With it: 1.6 for a hit while keys, offsets and records were
+columns of their own, 1.1 as rows; 0.6 for a miss. A dictionary of Python objects needs 0.5, and 150 MB in every
+process.
 """
 
 import struct
@@ -42,14 +40,13 @@ __all__ = [
     "NO_REASON",
     "REASONS",
     "REASON_BITS",
-    "RECORD_HEAD",
     "REMOVE_FROM_CRL",
+    "WORDS_BITS",
     "Columns",
     "Finder",
     "RevokedEntry",
     "SectionPlace",
     "open_section",
-    "write_record",
     "write_section",
 ]
 
@@ -59,8 +56,8 @@ LOW_BITS: Final = (1 << 64) - 1
 LONGEST_SERIAL_NUMBER: Final = 1_024
 """Octets of a serial number: RFC 5280 has 20, and asks users to handle longer ones."""
 
-RECORD_HEAD: Final = 8
-"""Octets of a record before the words: seconds since the year 1, the reason (4 bits), how many words (8 bits)."""
+WORDS_BITS: Final = 8
+"""Bits of a row's second word that hold how many words the rest of the serial number has."""
 
 REASONS: Final = (
     "unspecified",
@@ -83,20 +80,20 @@ REMOVE_FROM_CRL: Final = 8
 
 REASON_BITS: Final = 4
 _REASON_MASK: Final = (1 << REASON_BITS) - 1
-_WORDS: Final = 0xFF
-_REASON_OF_HEAD: Final = _REASON_MASK << 8
-_REMOVAL_OF_HEAD: Final = REMOVE_FROM_CRL << 8
-_unpack_record: Final = struct.Struct(">Qq").unpack_from
-_PER_BUCKET_BITS: Final = 1
-"""Two serial numbers in a bucket, on average."""
+_WORDS: Final = (1 << WORDS_BITS) - 1
+_ROW_WORDS: Final = 3
+_WORD: Final = 8
+_ROW: Final = _ROW_WORDS * _WORD
+_unpack_row: Final = struct.Struct("=QQq").unpack_from
+
+_REASON_OF_HEAD: Final = _REASON_MASK << WORDS_BITS
+_REMOVAL_OF_HEAD: Final = REMOVE_FROM_CRL << WORDS_BITS
 
 _LARGEST_UNSORTED: Final = 8
 """Serial numbers of a bucket that are looked at one after another, and need not be sorted."""
 
 _MOST_BUCKET_BITS: Final = 24
 """Buckets of the largest section: 64 MB of directory for more entries than a list of 256 MB can have."""
-
-_ALIGNMENT: Final = 8
 
 
 class RevokedEntry(int):
@@ -141,45 +138,54 @@ Finder = Callable[[int], RevokedEntry | None]
 """The look-up of a serial number, whatever integer it is, in one section."""
 
 
-@dataclass(slots=True)
-class Columns:
-    """What was read of one issuer's certificates, in the order of the list: keys, and where the records begin."""
-
-    keys: "array[int]"
-    offsets: "array[int]"
-
-    @classmethod
-    def empty(cls) -> "Columns":
-        """Return columns without an entry."""
-        return cls(array("Q"), array("I"))
-
-
 class SectionPlace(NamedTuple):
-    """Where the columns of a section begin in the index (octets), how many numbers it has, and bits of a bucket."""
+    """How many numbers a section has, bits of a bucket, and where directory and rows begin in the index (octets)."""
 
     entries: int
     bits: int
     directory: int
-    keys: int
-    offsets: int
+    rows: int
 
 
-def write_record(serial: int, entry: RevokedEntry) -> bytes:
-    """Return the record of any serial number of at most `LONGEST_SERIAL_NUMBER` octets."""
-    rest = serial >> 64
-    words = rest.bit_length() // 64 + 1
-    return (entry << 8 | words).to_bytes(RECORD_HEAD, "big") + rest.to_bytes(8 * words, "big", signed=True)
+@dataclass(slots=True)
+class Columns:
+    """What was read of one issuer's certificates, in the order of the list: the three words of each row."""
+
+    keys: "array[int]"
+    heads: "array[int]"
+    rests: "array[int]"
+
+    @classmethod
+    def empty(cls) -> "Columns":
+        """Return columns without an entry."""
+        return cls(array("Q"), array("Q"), array("Q"))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.keys, self.heads, self.rests = array("Q"), array("Q"), array("Q")
+
+    def add(self, serial: int, entry: RevokedEntry, output: BytesIO) -> None:
+        """Add any serial number of at most `LONGEST_SERIAL_NUMBER` octets; a long one is written to the output."""
+        rest = serial >> 64
+        words = rest.bit_length() // 64 + 1
+        self.keys.append(serial & LOW_BITS)
+        self.heads.append(entry << WORDS_BITS | words)
+        if words == 1:
+            self.rests.append(rest & LOW_BITS)
+        else:
+            self.rests.append(output.tell())
+            output.write(rest.to_bytes(_WORD * words, "big", signed=True))
 
 
 def write_section(output: BytesIO, columns: Columns) -> SectionPlace:
-    """Write the columns of one section behind what is there; the records have been written before.
+    """Write one section behind what is there, and forget the columns.
 
     1. Count how many numbers fall into each bucket.
-    2. Put each into the next free place of its bucket.
+    2. Put each row into the next free place of its bucket.
     3. Sort the large buckets: by key, then by the rest of the number; of entries for one number, removals come last.
     """
     count = len(columns.keys)
-    bits = max(0, min(count.bit_length() - 1 - _PER_BUCKET_BITS, _MOST_BUCKET_BITS))
+    bits = max(0, min(count.bit_length() - 1, _MOST_BUCKET_BITS))
     mask = (1 << bits) - 1
     # 1
     sizes = array("I", bytes(4 * (mask + 2)))
@@ -189,59 +195,52 @@ def write_section(output: BytesIO, columns: Columns) -> SectionPlace:
     # 2
     free, sizes = sizes, array("I")
     free[:] = directory
-    keys, offsets = array("Q", bytes(8 * count)), array("I", bytes(4 * count))
-    for key, offset in zip(columns.keys, columns.offsets, strict=True):
+    rows = array("Q", bytes(_ROW * count))
+    for key, head, rest in zip(columns.keys, columns.heads, columns.rests, strict=True):
         bucket = key & mask
-        place = free[bucket]
-        free[bucket] = place + 1
-        keys[place] = key
-        offsets[place] = offset
-    columns.keys, columns.offsets = array("Q"), array("I")  # the memory is needed below
+        number = free[bucket]
+        free[bucket] = number + 1
+        place = _ROW_WORDS * number
+        rows[place] = key
+        rows[place + 1] = head
+        rows[place + 2] = rest
+    columns.clear()  # the memory is needed below
     # 3
-    with output.getbuffer() as records:
+    with output.getbuffer() as whole:
         for begin, end in pairwise(directory):
             if end - begin > _LARGEST_UNSORTED:
-                _sort_bucket(keys, offsets, begin, end, records)
-    return SectionPlace(
-        count,
-        bits,
-        _append(output, memoryview(directory)),
-        _append(output, memoryview(keys)),
-        _append(output, memoryview(offsets)),
-    )
+                _sort_bucket(rows, begin, end, whole)
+    return SectionPlace(count, bits, _append(output, directory), _append(output, rows))
 
 
-def _sort_bucket(
-    keys: "array[int]", offsets: "array[int]", begin: int, end: int, records: memoryview
-) -> None:
-    pairs = sorted(zip(keys[begin:end], offsets[begin:end], strict=True))
-    if any(one[0] == other[0] for one, other in pairwise(pairs)):
-        pairs.sort(key=lambda pair: (pair[0], *_order_in_tie(records, pair[1])))
-    for place, (key, offset) in enumerate(pairs, start=begin):
-        keys[place] = key
-        offsets[place] = offset
-
-
-def _order_in_tie(records: memoryview, offset: int) -> tuple[int, bool, int]:
-    rest, entry = _read_record(records, offset)
-    return (rest, entry.is_removal, entry)
-
-
-def _append(output: BytesIO, column: memoryview) -> int:
-    output.write(bytes(-output.tell() % _ALIGNMENT))
+def _append(output: BytesIO, column: "array[int]") -> int:
+    output.write(bytes(-output.tell() % _WORD))
     place = output.tell()
-    output.write(column)
+    output.write(memoryview(column))
     return place
 
 
-def _read_record(records: memoryview, offset: int) -> tuple[int, RevokedEntry]:
-    """Return the serial number without its 64 lowest bits, and when and why."""
-    head, rest = _unpack_record(records, offset)
+def _sort_bucket(rows: "array[int]", begin: int, end: int, index: memoryview) -> None:
+    words = rows[_ROW_WORDS * begin : _ROW_WORDS * end]
+    listed = list(zip(words[0::3], words[1::3], words[2::3], strict=True))
+    listed.sort(
+        key=lambda row: (
+            row[0],
+            _rest_of(row[1], row[2], index),
+            RevokedEntry(row[1] >> WORDS_BITS).is_removal,
+        )
+    )
+    for number, row in enumerate(listed, start=begin):
+        for word, value in enumerate(row):
+            rows[_ROW_WORDS * number + word] = value
+
+
+def _rest_of(head: int, rest: int, index: memoryview) -> int:
+    """Return the serial number without its 64 lowest bits; `rest` is a row's third word, unsigned or signed."""
     words = head & _WORDS
-    if words != 1:
-        begin = offset + RECORD_HEAD
-        rest = int.from_bytes(records[begin : begin + 8 * words], "big", signed=True)
-    return rest, RevokedEntry(head >> 8)
+    if words == 1:
+        return rest - (rest >> 63 << 64) if rest >= 0 else rest
+    return int.from_bytes(index[rest : rest + _WORD * words], "big", signed=True)
 
 
 def open_section(  # noqa: C901 - two functions in one, see below
@@ -256,41 +255,42 @@ def open_section(  # noqa: C901 - two functions in one, see below
         place: of the section.
 
     """
-    buckets = (1 << place.bits) + 1
     mask = (1 << place.bits) - 1
-    directory = index[place.directory : place.directory + 4 * buckets].cast("I")
-    keys = index[place.keys : place.keys + 8 * place.entries].cast("Q")
-    offsets = index[place.offsets : place.offsets + 4 * place.entries].cast("I")
+    directory = index[place.directory : place.directory + 4 * (mask + 2)].cast("I")
+    rows = index[place.rows : place.rows + _ROW * place.entries]
+    words = rows.cast("Q")
 
     def find(serial: int) -> RevokedEntry | None:
         bucket = serial & mask
         begin, end = directory[bucket], directory[bucket + 1]
-        if begin == end:
-            return None
         if end - begin > _LARGEST_UNSORTED:
             return find_sorted(serial, begin, end)
         key = serial & LOW_BITS
         removal = None
-        for number in range(begin, end):
-            if keys[number] == key:
-                head, rest = _unpack_record(index, offsets[number])
+        for position in range(_ROW_WORDS * begin, _ROW_WORDS * end, _ROW_WORDS):
+            if words[position] == key:
+                _, head, rest = _unpack_row(rows, _WORD * position)
                 if head & _WORDS != 1:
-                    rest, _ = _read_record(index, offsets[number])
+                    rest = _rest_of(head, rest, index)
                 if rest == serial >> 64:
-                    entry = RevokedEntry(head >> 8)
+                    entry = RevokedEntry(head >> WORDS_BITS)
                     if head & _REASON_OF_HEAD != _REMOVAL_OF_HEAD:
                         return entry
                     removal = entry
         return removal
 
+    def rest_at(number: int) -> int:
+        _, head, rest = _unpack_row(rows, _ROW * number)
+        return _rest_of(head, rest, index)
+
     def find_sorted(serial: int, begin: int, end: int) -> RevokedEntry | None:
+        numbers = range(end)
         key, rest = serial & LOW_BITS, serial >> 64
-        begin = bisect_left(keys, key, begin, end)
-        end = bisect_right(keys, key, begin, end)
-        number = bisect_left(offsets, rest, begin, end, key=lambda offset: _read_record(index, offset)[0])
-        if number == end:
+        begin = bisect_left(numbers, key, begin, end, key=lambda number: words[_ROW_WORDS * number])
+        end = bisect_right(numbers, key, begin, end, key=lambda number: words[_ROW_WORDS * number])
+        number = bisect_left(numbers, rest, begin, end, key=rest_at)
+        if number == end or rest_at(number) != rest:
             return None
-        found, entry = _read_record(index, offsets[number])
-        return entry if found == rest else None
+        return RevokedEntry(words[_ROW_WORDS * number + 1] >> WORDS_BITS)
 
     return find

@@ -139,7 +139,9 @@ def _lists(outcome: RevocationOutcome) -> tuple[str, ...]:
         ),
         pytest.param((_point(HERE),), {"full_name": [uri(THERE)]}, UNKNOWN, id="another point"),
         pytest.param((_point(THERE), _point(HERE)), {"full_name": [uri(HERE)]}, GOOD, id="the second point"),
-        pytest.param((_point(HERE),), {"full_name": [uri(HERE)], "users": True}, GOOD, id="of end entities"),
+        pytest.param(
+            (_point(HERE),), {"full_name": [uri(HERE)], "end_entities": True}, GOOD, id="of end entities"
+        ),
         pytest.param(
             (_point(HERE),), {"full_name": [uri(HERE)], "authorities": True}, UNKNOWN, id="of authorities"
         ),
@@ -221,8 +223,8 @@ def test_a_name_relative_to_the_issuer_of_lists_is_that_issuers_name_with_it() -
 def test_an_authority_is_covered_by_a_list_for_authorities() -> None:
     """The issuing CA itself, by a partitioned list of the root."""
     issuing = _read(WORLD.issuing.crl(), "issuing.crl")
-    for kind, expected in (("authorities", GOOD), ("users", UNKNOWN)):
-        scope = issuing_point(authorities=kind == "authorities", users=kind == "users")
+    for kind, expected in (("authorities", GOOD), ("end entities", UNKNOWN)):
+        scope = issuing_point(authorities=kind == "authorities", end_entities=kind == "end entities")
         partial = _read(WORLD.root.crl(extensions=[scope]), "root.crl")
         snapshot = RevocationSnapshot.of([partial, issuing])
         assert _says(check_revocation(_verified(WORLD.dave), snapshot, now=NOW)) == expected
@@ -316,7 +318,7 @@ def test_a_delta_list_adds_what_was_revoked_since() -> None:
         ),
         pytest.param(_delta(2, 1, WORLD.dave, reason=REMOVAL, **STALE), HOLD, REVOKED, id="it is stale"),
         pytest.param(
-            _delta(2, 1, WORLD.dave, reason=REMOVAL, extensions=[issuing_point(users=True)]),
+            _delta(2, 1, WORLD.dave, reason=REMOVAL, extensions=[issuing_point(end_entities=True)]),
             HOLD,
             REVOKED,
             id="it has another scope",
@@ -345,6 +347,13 @@ def test_t40_a_hold_lasts_until_a_current_delta_list_of_the_same_issuer_lifts_it
     delta: RevocationList, held_for: x509.ReasonFlags | None, expected: object
 ) -> None:
     assert _says(_outcome(WORLD.dave, _base(1, WORLD.dave, reason=held_for), delta)) == expected
+
+
+def test_t40_no_grace_lifts_a_hold() -> None:
+    delta = _delta(2, 1, WORLD.dave, reason=REMOVAL, next_update=NOW + HOUR)
+    lists = (_base(1, WORLD.dave, reason=HOLD), delta)
+    for now, expected in ((NOW, GOOD), (NOW + HOUR, REVOKED)):
+        assert _says(_outcome(WORLD.dave, *lists, now=now, grace=DAY)) == expected
 
 
 def test_a_complete_list_takes_the_place_of_older_delta_lists() -> None:
@@ -427,27 +436,27 @@ def test_a_separate_certificate_for_signing_lists_counts() -> None:
     """Issued by the issuer to its own name; it is no authority, and its own status comes from the issuer's key."""
     signer = WORLD.issuing.issue(ISSUING_NAME, eku=None, key_usage=LIST_SIGNING)
     signing = Authority(certificate=signer.certificate, key=signer.key, now=NOW)
-    of_users = _read(
-        signing.crl(extensions=[issuing_point(full_name=[uri(HERE)])], authority_key_id=False), "users.crl"
+    of_leaves = _read(
+        signing.crl(extensions=[issuing_point(full_name=[uri(HERE)])], authority_key_id=False), "leaves.crl"
     )
     of_signers = _read(WORLD.issuing.crl(extensions=[issuing_point(full_name=[uri(THERE)])]), "signers.crl")
     leaf = WORLD.issuing.issue(extensions=[_points(_point(HERE))])
     lists_signer = WORLD.issuing.issue(
         ISSUING_NAME, key=signer.key, eku=None, key_usage=LIST_SIGNING, extensions=[_points(_point(THERE))]
     )
-    assert _lists(_outcome(_verified(leaf, lists_signer), of_users, of_signers)) == ("users.crl",)
+    assert _lists(_outcome(_verified(leaf, lists_signer), of_leaves, of_signers)) == ("leaves.crl",)
     # Without a list for the signer's certificate nobody knows whether its key is still good.
-    outcome = _outcome(_verified(leaf, lists_signer), of_users)
+    outcome = _outcome(_verified(leaf, lists_signer), of_leaves)
     assert _says(outcome) == UNAVAILABLE
     assert "is signed by a key of which nobody can tell whether it is revoked" in outcome.detail
     # But what such a list revokes is revoked.
     revoking = signing.crl([leaf], extensions=[issuing_point(full_name=[uri(HERE)])])
-    assert _says(_outcome(_verified(leaf, lists_signer), _read(revoking, "users.crl"))) == REVOKED
+    assert _says(_outcome(_verified(leaf, lists_signer), _read(revoking, "leaves.crl"))) == REVOKED
     # And when the signer is revoked, its list says nothing at all.
     lost = _read(
         WORLD.issuing.crl([lists_signer], extensions=[issuing_point(full_name=[uri(THERE)])]), "signers.crl"
     )
-    assert _says(_outcome(_verified(leaf, lists_signer), _read(revoking, "users.crl"), lost)) == UNKNOWN
+    assert _says(_outcome(_verified(leaf, lists_signer), _read(revoking, "leaves.crl"), lost)) == UNKNOWN
 
 
 def test_t34_an_end_entity_of_the_issuers_name_signs_no_lists_without_key_usage_for_it() -> None:
@@ -604,7 +613,7 @@ def test_points_that_only_the_library_can_read_never_end_in_good() -> None:
         "its distribution points cannot be read: expected 1 to 1000 distribution points, found 1001"
         in outcome.detail
     )
-    scoped = _read(WORLD.issuing.crl(extensions=[issuing_point(users=True)]), "users.crl")
+    scoped = _read(WORLD.issuing.crl(extensions=[issuing_point(end_entities=True)]), "leaves.crl")
     assert _says(_outcome(leaf, scoped)) == UNKNOWN
 
 
@@ -636,7 +645,7 @@ def test_a_list_in_its_grace_is_used_only_where_no_other_covers() -> None:
     end = NOW + 7 * DAY
     late = _read(WORLD.issuing.crl(next_update=end, number=9), "late.crl")
     fresh = _read(
-        WORLD.issuing.crl(next_update=end + DAY, extensions=[issuing_point(users=True)]), "fresh.crl"
+        WORLD.issuing.crl(next_update=end + DAY, extensions=[issuing_point(end_entities=True)]), "fresh.crl"
     )
     outcome = _outcome(WORLD.dave, late, fresh, now=end + HOUR, grace=2 * HOUR)
     assert _lists(outcome) == ("fresh.crl",)

@@ -119,7 +119,7 @@ BAD_SCOPES = {
     "nothing": b"",
     "false, which DER does not write": b"\x30\x03\x81\x01\x00",
     "true in other words": b"\x30\x03\x84\x01\x01",
-    "users and authorities": b"\x30\x06\x81\x01\xff\x82\x01\xff",
+    "end entities and authorities": b"\x30\x06\x81\x01\xff\x82\x01\xff",
     "authorities and attributes": b"\x30\x06\x82\x01\xff\x85\x01\xff",
     "fields in another order": b"\x30\x06\x84\x01\xff\x81\x01\xff",
     "an unknown field": b"\x30\x03\x86\x01\xff",

@@ -15,7 +15,11 @@ from authsvc.operations.metrics import (
     METRICS,
     DirectoryFigures,
     Figures,
+    Samples,
+    continue_counters,
+    join_samples,
     render_metrics,
+    render_samples,
     verdict_of,
 )
 from authsvc.operations.revocation_states import ListStatus, SourceKind, SourceStatus
@@ -92,6 +96,7 @@ KNOWN = Figures(
             failures=5,
         ),
     ),
+    fetches={("http://crl", "success"): 3, ("http://crl", "failure"): 1, ("http://never", "failure"): 5},
 )
 
 TEXT = r"""# HELP authsvc_decisions_total Answers, as the audit file has them
@@ -160,12 +165,11 @@ authsvc_revocation_list_state{source="root.crl",state="expired"} 0.0
 authsvc_revocation_list_state{source="root.crl",state="future"} 0.0
 authsvc_revocation_list_state{source="root.crl",state="grace"} 1.0
 authsvc_revocation_list_state{source="root.crl",state="missing"} 0.0
-# HELP authsvc_revocation_fetches_total Attempts to fetch a revocation list, by this machine
+# HELP authsvc_revocation_fetches_total Attempts to fetch a revocation list
 # TYPE authsvc_revocation_fetches_total counter
 authsvc_revocation_fetches_total{result="failure",source="http://crl"} 1.0
 authsvc_revocation_fetches_total{result="success",source="http://crl"} 3.0
 authsvc_revocation_fetches_total{result="failure",source="http://never"} 5.0
-authsvc_revocation_fetches_total{result="success",source="http://never"} 0.0
 # HELP authsvc_revocation_last_success_age_seconds Seconds since a source last gave a list or said that none is newer
 # TYPE authsvc_revocation_last_success_age_seconds gauge
 authsvc_revocation_last_success_age_seconds{source="http://crl"} 120.0
@@ -333,3 +337,51 @@ def test_the_servers_of_a_directory_are_told_where_it_tells_them(
 
 def test_an_application_without_a_service_has_nothing_to_tell() -> None:
     assert send_call(create_app(), replace(METRICS_CALL, connection=API)).status == 503
+
+
+# --- of several processes
+
+HITS, CHANGES, STATE = (
+    "authsvc_decision_cache_hits_total",
+    "authsvc_directory_changes_total",
+    "authsvc_directory_watch_state",
+)
+LIVE, LOST = ("Corp", "syncrepl", "live"), ("Corp", "syncrepl", "lost")
+
+
+def test_counters_of_all_are_added_up_and_gauges_of_the_living_are_shown_once() -> None:
+    one: Samples = {HITS: {(): 3.0}, STATE: {LIVE: 1.0, LOST: 0.0}}
+    other: Samples = {HITS: {(): 4.0}, CHANGES: {("Corp",): 2.0}, STATE: {LIVE: 0.0, LOST: 1.0}}
+    ended: Samples = {HITS: {(): 5.0}, STATE: {("Corp", "syncrepl", "off"): 1.0}}
+    joined = join_samples([one, other, ended], [one, other])
+    expected: Samples = {metric.name: {} for metric in METRICS} | {
+        HITS: {(): 12.0},
+        CHANGES: {("Corp",): 2.0},
+        STATE: {LIVE: 1.0, LOST: 1.0},
+    }
+    assert expected == joined
+    assert b'state="lost"} 1.0' in render_samples(joined)
+
+
+def test_a_gauge_that_is_below_zero_everywhere_stays_so() -> None:
+    """Seconds until something that is over."""
+    assert {LIVE: -2.0} == join_samples([], [{STATE: {LIVE: -2.0}}, {STATE: {LIVE: -3.0}}])[STATE]
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "expected"),
+    [
+        pytest.param({}, {(): 3.0}, 13.0, id="the first figure of a new process"),
+        pytest.param({(): 3.0}, {(): 5.0}, 12.0, id="it has grown"),
+        pytest.param({(): 5.0}, {(): 5.0}, 10.0, id="it is the same"),
+        pytest.param({(): 5.0}, {(): 2.0}, 12.0, id="it began anew with a reload"),
+        pytest.param({(): 5.0}, {}, 10.0, id="its directory is gone from the configuration"),
+    ],
+)
+def test_a_total_never_falls(
+    last: dict[tuple[str, ...], float], now: dict[tuple[str, ...], float], expected: float
+) -> None:
+    total: Samples = {HITS: {(): 10.0}, STATE: {LIVE: 1.0}}
+    continued = continue_counters(total, {HITS: last}, {HITS: now, STATE: {LIVE: 0.0}})
+    assert {(): expected} == continued[HITS]
+    assert {LIVE: 0.0} == continued[STATE]

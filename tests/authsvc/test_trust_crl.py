@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_COPY, ACCESS_READ, mmap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -19,7 +20,7 @@ from authsvc.trust.certificate import CertificateFacts, KeyFacts, read_certifica
 from authsvc.trust.crl import LARGEST_CRL, RevocationList, RevokedEntry, index_crl, read_crl
 from authsvc.trust.distribution_points import ALL_REASONS, EVERYTHING, DistributionPoint, Scope
 from authsvc.trust.profile import StrengthFloor
-from tests.support.lists import delta_of, indirect_list, issuing_point, uri_name
+from tests.support.lists import delta_of, entry, indirect_list, issuing_point, list_of_entries, uri_name
 from tests.support.pki import (
     NOW,
     Authority,
@@ -112,6 +113,43 @@ def test_an_index_is_read_from_memory_and_from_a_mapped_file(world: SmallWorld, 
         assert crl == RevocationList.from_index(index, source="a.crl")
         assert _entry(crl, 5) is not None
         assert crl.is_intact()
+
+
+def test_what_was_written_to_a_mapped_file_is_read_although_no_file_has_it(
+    world: SmallWorld, tmp_path: Path
+) -> None:
+    """Pages of a file are given back while it is read, but not those that only memory has."""
+    first, second = (world.issuing.crl([serial, 7], number=1).der for serial in (5, 6))
+    path = tmp_path / "a.crl"
+    path.write_bytes(first[:-1].ljust(len(second), b"\0"))
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_COPY) as mapped:
+        mapped[:] = second
+        assert index_crl(mapped) == index_crl(second)
+
+
+class _ChangingFile(mmap):
+    """A mapped file whose first entry is changed by somebody as soon as the entries are read."""
+
+    def __getitem__(self, key: Any) -> Any:  # Any: a mapping is asked for octets and for slices
+        octets = super().__getitem__(key)
+        if isinstance(key, slice) and octets[:2] == octets[35:37] == b"\x30\x21":
+            self[key.start + 10] = octets[10] ^ 1
+        return octets
+
+
+def test_t42_a_file_that_changes_while_it_is_read_is_refused(world: SmallWorld, tmp_path: Path) -> None:
+    """The signature would prove what was there before, and the index hold what came after."""
+    whole = list_of_entries(world.issuing, [entry(2**120 + number) for number in range(30)])
+    path = tmp_path / "a.crl"
+    path.write_bytes(whole)
+    with path.open("rb") as file:
+        for kind, problem in ((mmap, ""), (_ChangingFile, "the file was changed while it was read")):
+            with kind(file.fileno(), 0, access=ACCESS_COPY) as mapped:
+                if problem:
+                    with pytest.raises(TrustMaterialError, match=problem):
+                        index_crl(mapped)
+                else:
+                    assert index_crl(mapped) == index_crl(whole)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +375,7 @@ HERE = DistributionPoint(names=frozenset({uri_name("http://x/1.crl")}))
     ("extension", "covers_leaf", "covers_authority"),
     [
         pytest.param(None, True, True, id="no scope: everything"),
-        pytest.param(issuing_point(users=True), True, False, id="only end entities"),
+        pytest.param(issuing_point(end_entities=True), True, False, id="only end entities"),
         pytest.param(issuing_point(authorities=True), False, True, id="only authorities"),
         pytest.param(issuing_point(attributes=True), False, False, id="only attribute certificates"),
         pytest.param(
@@ -414,6 +452,13 @@ def test_t33_a_list_about_the_certificates_of_a_thousand_issuers_is_refused(worl
 def test_a_delta_list_says_what_it_completes(world: SmallWorld) -> None:
     crl = _read(world.issuing.crl(number=8, extensions=[(x509.DeltaCRLIndicator(5), True)]).der)
     assert (crl.number, crl.base_number, crl.is_delta) == (8, 5, True)
+
+
+@pytest.mark.parametrize("content", [b"\xff", bytes([1]) + bytes(20)])
+def test_a_number_that_is_negative_or_too_long_refuses_the_list(world: SmallWorld, content: bytes) -> None:
+    number = x509.UnrecognizedExtension(x509.CRLNumber.oid, der_element(0x02, content))
+    crl = world.issuing.crl(number=None, extensions=[(number, False)])
+    assert _problem(crl.der) == "expected a list's number of at most 20 octets, not negative"
 
 
 def test_a_delta_list_without_a_number_is_refused(world: SmallWorld) -> None:
@@ -543,7 +588,7 @@ def test_of_two_lists_of_one_series_one_takes_the_others_place(world: SmallWorld
     for other in (
         world.root.crl(),
         world.issuing.crl(authority_key_id=False),
-        world.issuing.crl(extensions=[issuing_point(users=True)]),
+        world.issuing.crl(extensions=[issuing_point(end_entities=True)]),
         world.issuing.crl(extensions=[delta_of(1)]),
     ):
         assert not base.same_series(_read(other.der))

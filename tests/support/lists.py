@@ -22,7 +22,7 @@ def issuing_point(
     *,
     full_name: Sequence[x509.GeneralName] | None = None,
     relative_name: x509.RelativeDistinguishedName | None = None,
-    users: bool = False,
+    end_entities: bool = False,
     authorities: bool = False,
     reasons: frozenset[x509.ReasonFlags] | None = None,
     indirect: bool = False,
@@ -32,7 +32,7 @@ def issuing_point(
     point = x509.IssuingDistributionPoint(
         full_name=full_name,
         relative_name=relative_name,
-        only_contains_user_certs=users,
+        only_contains_user_certs=end_entities,
         only_contains_ca_certs=authorities,
         only_some_reasons=reasons,
         indirect_crl=indirect,

@@ -26,6 +26,7 @@ __all__ = [
     "ProblemDocument",
     "RequirementDocument",
     "VerdictDocument",
+    "write_revocation",
     "write_verdict",
 ]
 
@@ -322,11 +323,12 @@ def _evidence(
 ) -> EvidenceDocument:
     return EvidenceDocument(
         trust_anchor=certificate.anchor_id,
-        revocation=None if revocation is None else _revocation(revocation, now, expose=expose),
+        revocation=None if revocation is None else write_revocation(revocation, now, expose=expose),
     )
 
 
-def _revocation(revocation: RevocationEvidence, now: datetime, *, expose: bool) -> RevocationDocument:
+def write_revocation(revocation: RevocationEvidence, now: datetime, *, expose: bool) -> RevocationDocument:
+    """Write what revocation rests on; sources and single certificates only where they may be shown."""
     age = revocation.age(now)
     return RevocationDocument(
         status=revocation.status.value,
