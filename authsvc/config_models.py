@@ -24,10 +24,14 @@ __all__ = [
     "AnchorModel",
     "ApiModel",
     "CrossCertificateModel",
+    "DistributionPointsModel",
+    "FetchModel",
     "FileModel",
     "FrontEndModel",
     "HeadersModel",
+    "RefreshModel",
     "ResponseCacheModel",
+    "RevocationModel",
     "RouteModel",
     "TlsModel",
     "TrustModel",
@@ -91,10 +95,42 @@ class FrontEndModel(ConfigModel):
     response_cache: ResponseCacheModel | None = None
 
 
+class DistributionPointsModel(ConfigModel):
+    """`distribution_points`; empty for `off`."""
+
+    hosts: Texts | None = None
+
+
+def _read_no_points(value: object) -> object:
+    if isinstance(value, str) and value != "off":
+        raise ValueError(f"expected `off` or a mapping with `hosts`, found `{shorten(value)}`")
+    return {} if isinstance(value, str) else value
+
+
+_DistributionPoints = Annotated[DistributionPointsModel, pydantic.BeforeValidator(_read_no_points)]
+
+
 class AnchorRevocationModel(ConfigModel):
     """`revocation` of one anchor; the word alone is short for the mode."""
 
     mode: Annotated[RevocationMode, Lax] | None = None
+    distribution_points: _DistributionPoints | None = None
+
+
+class FetchModel(ConfigModel):
+    """`fetch`: what an exchange may cost, and whom it may reach."""
+
+    timeout: Duration = timedelta(seconds=10)
+    maximum_size: Text | int = "100MB"
+    private_networks: Texts = ()
+    ca_file: Text | None = None
+
+
+class RefreshModel(ConfigModel):
+    """`refresh`: how often a list is asked for."""
+
+    minimum: Duration = timedelta(seconds=60)
+    maximum: Duration = timedelta(hours=1)
 
 
 class OcspModel(ConfigModel):
@@ -148,6 +184,11 @@ class RevocationModel(ConfigModel):
 
     mode: Annotated[RevocationMode, Lax] = RevocationMode.REQUIRE
     crls: Texts = ()
+    distribution_points: _DistributionPoints = DistributionPointsModel()
+    fetch: FetchModel = FetchModel()
+    refresh: RefreshModel = RefreshModel()
+    grace: Duration = timedelta(0)
+    cache: Text = "var/revocation"
     ocsp: Annotated[OcspModel, pydantic.BeforeValidator(_read_off)] = OcspModel()
 
 

@@ -34,7 +34,7 @@ from authsvc.access.acl import (
     unmet_requirement,
 )
 from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarget, Target
-from authsvc.decision.ports import Blocks, Databases, StoreFault
+from authsvc.decision.ports import Blocks, Databases, ProvenPaths, StoreFault
 from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
 from authsvc.decision.wording import tell_block, tell_matches, tell_revocation, tell_unmet
@@ -93,7 +93,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything a decision reads, as one immutable value: swapped as a whole, never changed."""
+    """Everything a decision reads, as one immutable value: swapped as a whole, never changed.
+
+    `paths` is told of every proven path; None where nobody wants to know.
+    """
 
     trust: TrustStore
     revocation: RevocationSnapshot
@@ -103,6 +106,7 @@ class Snapshot:
     version: str
     blocks: Blocks = BlockList()  # noqa: RUF009 - a list without blocks never changes
     ocsp: OcspSource | None = None
+    paths: ProvenPaths | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +237,7 @@ class _Decision:
         if hit is not None:
             what = f"`{hit.certificate.subject_text}` of the certification path"
             return self._denied_by_block(Reason.CERTIFICATE_REVOKED, hit.block, what)
+        waiting = "" if snapshot.paths is None else snapshot.paths.note(verified)
         outcome = check_revocation(
             verified,
             snapshot.revocation,
@@ -244,6 +249,11 @@ class _Decision:
         for subject, told in tell_revocation(self._revocation):
             self._trace.note("revocation", subject, told)
         match outcome:
+            case RevocationRefusal(reason=Reason.REVOCATION_UNKNOWN, detail=detail) if waiting:
+                # A configured source that is not there yet makes nobody unknown (semantics section 8).
+                return self._undecided(
+                    Reason.REVOCATION_UNAVAILABLE, f"{detail}, and `{shorten(waiting)}` is not fetched yet"
+                )
             case RevocationRefusal() as refusal:
                 return self._denied(refusal.reason, refusal.detail)
             case RevocationUndecided() as undecided:

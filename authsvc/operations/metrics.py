@@ -9,18 +9,21 @@ number takes neither.
 Invariants:
 
 * Every metric is a member of `METRICS`, and has exactly the labels that stand there.
-* No label names a person, a certificate or an address of one (threat T74): labels are domains, front ends, servers
-  and words of this code, so their number is bounded by the configuration.
+* No label names a person, a certificate or an address of one (threat T74): labels are domains, front ends, servers,
+  sources of revocation lists with their issuers, and words of this code, so their number is bounded by the
+  configuration and by the limits of what is learnt.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from authsvc.operations.revocation_states import ListStatus, SourceStatus
 from authsvc.operations.watches import DomainWatch
 from authsvc.reason import Reason
 from directory_assistance.backends.caching import CacheCounts
@@ -121,6 +124,31 @@ _HOST_STATE: Final = MetricName(
     meaning="1 for the state that a server of a directory is in, 0 for the others",
 )
 
+_NEXT_UPDATE: Final = MetricName(
+    name="authsvc_revocation_next_update_seconds",
+    kind="gauge",
+    labels=("issuer", "source"),
+    meaning="Seconds until the next update of a revocation list, below zero past it",
+)
+_LIST_STATE: Final = MetricName(
+    name="authsvc_revocation_list_state",
+    kind="gauge",
+    labels=("source", "state"),
+    meaning="1 for the state that the list of a source is in, 0 for the others",
+)
+_FETCHES: Final = MetricName(
+    name="authsvc_revocation_fetches_total",
+    kind="counter",
+    labels=("source", "result"),
+    meaning="Attempts to fetch a revocation list",
+)
+_SUCCESS_AGE: Final = MetricName(
+    name="authsvc_revocation_last_success_age_seconds",
+    kind="gauge",
+    labels=("source",),
+    meaning="Seconds since a source last gave a list or said that none is newer",
+)
+
 METRICS: Final = (
     _DECISIONS,
     _CACHE_HITS,
@@ -132,6 +160,10 @@ METRICS: Final = (
     _DIRECTORY_SHARED,
     _DIRECTORY_PURGED,
     _HOST_STATE,
+    _NEXT_UPDATE,
+    _LIST_STATE,
+    _FETCHES,
+    _SUCCESS_AGE,
 )
 """Every metric there is, in the order in which they are written."""
 
@@ -147,12 +179,18 @@ class DirectoryFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Everything that is counted, at one moment. `answers`: by front end and true reason."""
+    """Everything that is counted, at one moment (`now`).
 
+    `answers`: by front end and true reason. `fetches`: of revocation lists by this process, by source and result.
+    """
+
+    now: datetime
     answers: Mapping[tuple[str, Reason], int]
     cache_hits: int
     watches: tuple[DomainWatch, ...] = ()
     directories: tuple[DirectoryFigures, ...] = ()
+    revocation: tuple[SourceStatus, ...] = ()
+    fetches: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
 
 def render_metrics(figures: Figures) -> bytes:
@@ -197,6 +235,18 @@ def samples_of(figures: Figures) -> Samples:
         _HOST_STATE: _states(
             ((each.domain, host.uri), host.state) for each in figures.directories for host in each.hosts
         ),
+        _NEXT_UPDATE: {
+            (each.issuer or "", each.source): (each.next_update - figures.now).total_seconds()
+            for each in figures.revocation
+            if each.next_update is not None
+        },
+        _LIST_STATE: _states(((each.source,), each.status) for each in figures.revocation),
+        _FETCHES: figures.fetches,
+        _SUCCESS_AGE: {
+            (each.source,): (figures.now - each.succeeded).total_seconds()
+            for each in figures.revocation
+            if each.succeeded is not None
+        },
     }
     return {metric.name: found[metric] for metric in METRICS}
 
@@ -261,7 +311,7 @@ def _each(samples: Samples, kind: str) -> Iterator[tuple[str, tuple[str, ...], f
 
 
 def _states(
-    now: Iterable[tuple[tuple[str, ...], WatchState | HostState]],
+    now: Iterable[tuple[tuple[str, ...], WatchState | HostState | ListStatus]],
 ) -> dict[tuple[str, ...], int]:
     """Return a sample for every state that something may be in, 1 for the one it is in."""
     return {(*labels, each.value): int(each is state) for labels, state in now for each in type(state)}

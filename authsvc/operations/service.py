@@ -31,6 +31,7 @@ from authsvc.operations.block_register import BlockRegister
 from authsvc.operations.decider import Decider
 from authsvc.operations.hosts import HostLog, host_statuses
 from authsvc.operations.metrics import DirectoryFigures, Figures
+from authsvc.operations.revocation_states import SourceStatus
 from authsvc.operations.self_tests import SelfTests
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
 from authsvc.operations.verifying import DirectoryVerifier
@@ -279,7 +280,8 @@ class Service:
                 opened.callback(engines[-1].dispose)
             for engine in engines:
                 (migrate if serving else require_schema)(engine)
-            trust = TrustFiles(settings.trust)
+            trust = TrustFiles(settings.trust, serving=serving, now=now)
+            opened.callback(trust.stop)
             assistance = open_assistance(
                 settings.directory_assistance, cache_time=settings.cache_time, monotonic=monotonic
             )
@@ -308,7 +310,7 @@ class Service:
 
         """
         self._on_trust_change = on_trust_change
-        self._trust.start()
+        self._trust.start(on_change=lambda _snapshot: self._wake.set())
         self._watcher = threading.Thread(target=self._watch, name="generations", daemon=True)
         self._watcher.start()
 
@@ -379,9 +381,13 @@ class Service:
 
     def figures(self) -> Figures:
         """Return everything that is counted; on the event loop. Never waits for a directory."""
+        now = self.now()
         return Figures(
             answers=self.answers,
             cache_hits=self.decider.cache_hits,
+            now=now,
+            revocation=self.revocation_sources(now),
+            fetches=self._trust.fetches,
             watches=self._watches.domains,
             directories=tuple(
                 DirectoryFigures(
@@ -433,6 +439,10 @@ class Service:
         store = self._trust.current.store
         return (*(anchor.der for anchor in store.anchors), *(facts.der for facts in store.intermediates))
 
+    def revocation_sources(self, now: datetime) -> tuple[SourceStatus, ...]:
+        """Return how every source of revocation lists stands at an instant; nobody is asked."""
+        return self._trust.statuses(now)
+
     def log_insecure_options(self) -> None:
         """Log what is configured to be insecure, once at start."""
         for domain in self._assistance.every_domain:
@@ -475,6 +485,7 @@ class Service:
         return Snapshot(
             trust=trust.store,
             revocation=trust.revocation,
+            paths=self._trust,
             assistance=self._assistance,
             databases=self._databases,
             policy=self._policy,

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 from authsvc.operations.service import Service
 from authsvc.operations.shared_figures import SharedFigures
 from authsvc.reason import Reason, outward_reason
-from authsvc.web.api import blocks, decisions, directories, health, metrics, trust_anchors
+from authsvc.web.api import blocks, decisions, directories, health, metrics, revocation, trust_anchors
 from authsvc.web.api.callers import CallRefused, request_id_of
 from authsvc.web.api.documents import ProblemDocument
 from authsvc.web.api.sub_request import SUB_REQUEST_PATHS
@@ -97,6 +97,7 @@ def create_app(
     app.include_router(blocks.changes)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(revocation.router)
     app.add_middleware(_Outermost)
     app.add_exception_handler(CallRefused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from authsvc.operations.metrics import (
     render_samples,
     verdict_of,
 )
+from authsvc.operations.revocation_states import ListStatus, SourceKind, SourceStatus
 from authsvc.operations.watches import DomainWatch
 from authsvc.reason import Reason
 from authsvc.web.app import create_app
@@ -31,6 +33,7 @@ from directory_assistance.directory import HostState, HostStatus
 from directory_assistance.watching import Change, WatchState, WatchStatus
 from tests.authsvc.test_watches import NORMA, NORMA_ENTRY, configure, watching
 from tests.support.api import API, EDGE, Call, Reply, by, send_call
+from tests.support.pki import NOW
 from tests.support.presented import byte_sequence
 from tests.support.service import Place, lay_place, world
 from tests.support.watching import WatchedDirectory
@@ -38,6 +41,7 @@ from tests.support.watching import WatchedDirectory
 METRICS_CALL = Call(path="/metrics", method="GET", connection=by(None))
 
 KNOWN = Figures(
+    now=NOW,
     answers=Counter(
         {
             ("nginx", Reason.ALLOWED): 3,
@@ -62,6 +66,37 @@ KNOWN = Figures(
             hosts=(HostStatus(uri="ldaps://dc1", state=HostState.DOWN, problem="refused"),),
         ),
     ),
+    revocation=(
+        SourceStatus(
+            source="root.crl",
+            kind=SourceKind.FILE,
+            status=ListStatus.GRACE,
+            issuer="CN=Root",
+            this_update=NOW - timedelta(hours=2),
+            next_update=NOW - timedelta(minutes=1),
+        ),
+        SourceStatus(
+            source="http://crl",
+            kind=SourceKind.URL,
+            status=ListStatus.CURRENT,
+            issuer="CN=Issuing",
+            this_update=NOW - timedelta(hours=2),
+            next_update=NOW + timedelta(hours=2),
+            attempted=NOW - timedelta(minutes=1),
+            succeeded=NOW - timedelta(minutes=2),
+            successes=3,
+            failures=1,
+        ),
+        SourceStatus(
+            source="http://never",
+            kind=SourceKind.DISTRIBUTION_POINT,
+            status=ListStatus.MISSING,
+            problem="refused",
+            attempted=NOW,
+            failures=5,
+        ),
+    ),
+    fetches={("http://crl", "success"): 3, ("http://crl", "failure"): 1, ("http://never", "failure"): 5},
 )
 
 TEXT = r"""# HELP authsvc_decisions_total Answers, as the audit file has them
@@ -109,6 +144,35 @@ authsvc_directory_cache_purged_total{domain="Corp"} 11.0
 authsvc_directory_host_state{domain="Corp",host="ldaps://dc1",state="down"} 1.0
 authsvc_directory_host_state{domain="Corp",host="ldaps://dc1",state="suspect"} 0.0
 authsvc_directory_host_state{domain="Corp",host="ldaps://dc1",state="up"} 0.0
+# HELP authsvc_revocation_next_update_seconds Seconds until the next update of a revocation list, below zero past it
+# TYPE authsvc_revocation_next_update_seconds gauge
+authsvc_revocation_next_update_seconds{issuer="CN=Issuing",source="http://crl"} 7200.0
+authsvc_revocation_next_update_seconds{issuer="CN=Root",source="root.crl"} -60.0
+# HELP authsvc_revocation_list_state 1 for the state that the list of a source is in, 0 for the others
+# TYPE authsvc_revocation_list_state gauge
+authsvc_revocation_list_state{source="http://crl",state="current"} 1.0
+authsvc_revocation_list_state{source="http://crl",state="expired"} 0.0
+authsvc_revocation_list_state{source="http://crl",state="future"} 0.0
+authsvc_revocation_list_state{source="http://crl",state="grace"} 0.0
+authsvc_revocation_list_state{source="http://crl",state="missing"} 0.0
+authsvc_revocation_list_state{source="http://never",state="current"} 0.0
+authsvc_revocation_list_state{source="http://never",state="expired"} 0.0
+authsvc_revocation_list_state{source="http://never",state="future"} 0.0
+authsvc_revocation_list_state{source="http://never",state="grace"} 0.0
+authsvc_revocation_list_state{source="http://never",state="missing"} 1.0
+authsvc_revocation_list_state{source="root.crl",state="current"} 0.0
+authsvc_revocation_list_state{source="root.crl",state="expired"} 0.0
+authsvc_revocation_list_state{source="root.crl",state="future"} 0.0
+authsvc_revocation_list_state{source="root.crl",state="grace"} 1.0
+authsvc_revocation_list_state{source="root.crl",state="missing"} 0.0
+# HELP authsvc_revocation_fetches_total Attempts to fetch a revocation list
+# TYPE authsvc_revocation_fetches_total counter
+authsvc_revocation_fetches_total{result="failure",source="http://crl"} 1.0
+authsvc_revocation_fetches_total{result="success",source="http://crl"} 3.0
+authsvc_revocation_fetches_total{result="failure",source="http://never"} 5.0
+# HELP authsvc_revocation_last_success_age_seconds Seconds since a source last gave a list or said that none is newer
+# TYPE authsvc_revocation_last_success_age_seconds gauge
+authsvc_revocation_last_success_age_seconds{source="http://crl"} 120.0
 """
 
 
@@ -129,7 +193,7 @@ def test_a_known_state_is_written_exactly_so() -> None:
 
 
 def test_every_metric_is_written_even_where_nothing_happened() -> None:
-    text = render_metrics(Figures(answers={}, cache_hits=0)).decode()
+    text = render_metrics(Figures(now=NOW, answers={}, cache_hits=0)).decode()
     told = re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE)
     assert [(metric.name, metric.kind) for metric in METRICS] == told
 
@@ -144,9 +208,18 @@ def test_every_sample_has_the_labels_of_its_metric_and_no_other() -> None:
 
 
 def test_t74_no_label_names_a_person_or_a_certificate() -> None:
-    assert {"verdict", "reason", "front_end", "domain", "how", "state", "host"} == {
-        label for metric in METRICS for label in metric.labels
-    }
+    assert {
+        "verdict",
+        "reason",
+        "front_end",
+        "domain",
+        "how",
+        "state",
+        "host",
+        "source",
+        "issuer",
+        "result",
+    } == {label for metric in METRICS for label in metric.labels}
 
 
 @pytest.mark.parametrize("reason", list(Reason))

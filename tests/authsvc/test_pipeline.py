@@ -1,7 +1,7 @@
 """The pipeline: every reason code is reached, and every allow has a neighbour one change away that is refused."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from authsvc.reason import Reason
 from authsvc.trust.certificate import CertificateFacts, read_certificate
 from authsvc.trust.crl import read_crl
 from authsvc.trust.ocsp_answer import OcspUnknown
+from authsvc.trust.path import VerifiedCertificate
 from authsvc.trust.revocation import RevocationSnapshot, RevocationStatus
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.directory import LookUp
@@ -410,6 +411,51 @@ def test_t41_a_verdict_outlives_neither_cache_time_nor_certificate_nor_list() ->
         primary=primary_of(person("Dave Lawson/Renovations", holds=short)),
     )
     assert bound_of(brief.decide()) == timedelta(hours=3)
+
+
+@dataclass
+class NotedPaths:
+    """Notes proven paths, and says that a place is waited for."""
+
+    waiting: str = ""
+    noted: list[VerifiedCertificate] = field(default_factory=list)
+
+    def note(self, verified: VerifiedCertificate) -> str:
+        self.noted.append(verified)
+        return self.waiting
+
+
+NO_LISTS = RevocationSnapshot.of([])
+
+
+def test_a_list_that_is_on_its_way_makes_nobody_unknown() -> None:
+    """And what is known already counts nevertheless."""
+    paths = NotedPaths(waiting="http://crl.example.com/ca.crl")
+    verdict = replace(Case(), paths=paths, revocation=NO_LISTS).decide()
+    assert isinstance(verdict, Undecided)
+    assert verdict.reason is Reason.REVOCATION_UNAVAILABLE
+    assert verdict.detail.endswith("and `http://crl.example.com/ca.crl` is not fetched yet")
+    assert (
+        replace(Case(), paths=paths, revocation=revocation(DAVE)).decide().reason
+        is Reason.CERTIFICATE_REVOKED
+    )
+    assert replace(Case(), paths=paths).decide().reason is Reason.ALLOWED
+    nothing = replace(Case(), paths=NotedPaths(), revocation=NO_LISTS).decide()
+    assert nothing.reason is Reason.REVOCATION_UNKNOWN
+
+
+def test_t31_only_a_path_that_is_proven_is_told() -> None:
+    paths = NotedPaths()
+    stranger = Authority.root("CN=Stranger", now=NOW).issue("CN=Dave Lawson,O=Renovations")
+    for case in (
+        replace(Case(), paths=paths, presentation=presented(stranger)),
+        replace(Case(), paths=paths, presentation=presented(EXPIRED)),
+        replace(Case(), paths=paths, presentation=NoCertificate()),
+    ):
+        assert not isinstance(case.decide(), Allowed)
+    assert [] == paths.noted
+    assert isinstance(replace(Case(), paths=paths).decide(), Allowed)
+    assert [DAVE.der] == [each.path[0].der for each in paths.noted]
 
 
 def test_t37_a_verdict_in_the_grace_is_marked_and_ends_with_it() -> None:

@@ -13,7 +13,7 @@ from authsvc.access.databases import DatabaseTarget, Target
 from authsvc.access.entries import AclEntry
 from authsvc.access.levels import Level
 from authsvc.decision.pipeline import Moment, Policy, Snapshot, decide
-from authsvc.decision.ports import Blocks, StoreFault
+from authsvc.decision.ports import Blocks, ProvenPaths, StoreFault
 from authsvc.decision.request import DecisionRequest, FrontEndPolicy
 from authsvc.decision.verdict import Verdict
 from authsvc.presented.presentation import Presentation, PresentedCertificate
@@ -165,6 +165,7 @@ class Case:
     over_tls: bool | None = None
     trust: TrustStore = field(default_factory=trust)
     revocation: RevocationSnapshot = field(default_factory=revocation)
+    paths: ProvenPaths | None = None
     primary: PrimaryDomain = field(
         default_factory=lambda: primary_of(person("Dave Lawson/Renovations", holds=DAVE))
     )
@@ -185,6 +186,7 @@ class Case:
         snapshot = Snapshot(
             trust=self.trust,
             revocation=self.revocation,
+            paths=self.paths,
             assistance=DirectoryAssistance(
                 primary=self.primary, domains=self.domains, ambiguity=self.ambiguity
             ),
