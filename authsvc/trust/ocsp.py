@@ -112,15 +112,9 @@ def verify_response(  # noqa: PLR0913 - a response, a question, and what may be 
         Never `OcspNotAsked`.
 
     """
-    if len(der) > LARGEST_RESPONSE:  # 1
-        problem = f"expected a response of at most {LARGEST_RESPONSE} octets, found {len(der)}"
-        return OcspUnavailable(source=source, problem=problem)
-    try:
-        response = read_response(der)
-    except DerSyntaxError as error:
-        return OcspUnavailable(source=source, problem=f"the response cannot be read: {shorten(str(error))}")
-    if isinstance(response, FailedResponse):
-        return OcspUnavailable(source=source, problem=f"the responder says `{response.status}`")
+    response = _read(der)  # 1
+    if isinstance(response, str):
+        return OcspUnavailable(source=source, problem=response)
     problem = (
         _find_critical_problem(response)  # 2
         or _find_nonce_problem(response, nonce, rules)
@@ -134,6 +128,17 @@ def verify_response(  # noqa: PLR0913 - a response, a question, and what may be 
     if single.revoked_since is not None:
         return OcspRevoked(source=source, since=single.revoked_since, reason=single.reason)
     return _judge_times(response, single, now, rules, source)  # 5
+
+
+def _read(der: bytes) -> BasicResponse | str:
+    """Return the response, or why there is none."""
+    if len(der) > LARGEST_RESPONSE:
+        return f"expected a response of at most {LARGEST_RESPONSE} octets, found {len(der)}"
+    try:
+        response = read_response(der)
+    except DerSyntaxError as error:
+        return f"the response cannot be read: {shorten(str(error))}"
+    return f"the responder says `{response.status}`" if isinstance(response, FailedResponse) else response
 
 
 def find_responder_problem(facts: CertificateFacts, *, modern_only: bool = True) -> str:
