@@ -285,7 +285,7 @@ def _judge_times(
     response: BasicResponse, single: SingleResponse, now: datetime, rules: ResponseRules, source: str
 ) -> OcspAnswer:
     latest = now + rules.clock_skew
-    for what, instant in (("produced", response.produced_at), ("begins", single.this_update)):
+    for what, instant in (("was produced", response.produced_at), ("begins", single.this_update)):
         if instant > latest:
             return OcspUnavailable(source=source, problem=f"the response {what} {instant.isoformat()}")
     next_update = single.next_update or single.this_update + rules.maximum_age

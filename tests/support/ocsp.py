@@ -132,9 +132,7 @@ def single(
     extensions: Sequence[bytes] = (),
 ) -> bytes:
     """Return what is said of one certificate; by default that it is good, for an hour."""
-    next_field = (
-        b"" if next_update is NO_NEXT_UPDATE else der_element(0xA0, encoded_time(next_update))
-    )
+    next_field = b"" if next_update is NO_NEXT_UPDATE else der_element(0xA0, encoded_time(next_update))
     return der_element(
         SEQUENCE,
         certificate_id(subject, issuer, hash_name=hash_name, serial=serial)
@@ -232,7 +230,9 @@ def access_to(*urls: str) -> tuple[x509.ExtensionType, bool]:
     return (
         x509.AuthorityInformationAccess(
             [
-                x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(url))
+                x509.AccessDescription(
+                    AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(url)
+                )
                 for url in urls
             ]
         ),
@@ -295,7 +295,7 @@ def serving_ocsp(answer: Answer) -> Iterator[OcspServer]:
     server = OcspServer(answer=answer)
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the library's name
+        def do_POST(self) -> None:
             request = self.rfile.read(int(self.headers["Content-Length"]))
             server.requests.append(request)
             server.arrived.release()
