@@ -47,6 +47,10 @@ _OCSP_SIGNING: Final = ExtendedKeyUsageOID.OCSP_SIGNING.dotted_string
 _NO_CHECK: Final = x509.OCSPNoCheck.oid.dotted_string
 _EDWARDS: Final = frozenset({"Ed25519", "Ed448"})
 
+_AHEAD: Final = timedelta(seconds=5)
+"""How far a responder's clock may be ahead in any case: it writes the very second in which it answers, and clocks
+differ by a little."""
+
 _UNDERSTOOD: Final = frozenset(
     {
         x509.BasicConstraints.oid.dotted_string,
@@ -69,7 +73,8 @@ class ResponseRules:
     `pinned`: the certificates of the only responders that may sign; empty for whom the issuer says. `require_nonce`:
     whether a response that does not repeat the nonce is refused; one that has another nonce always is. `maximum_age`:
     how long a response without a next update holds, from its this update on. `clock_skew`: how far the responder's
-    clock may be ahead of ours. `modern_only`: whether keys and signatures must be those of our profile.
+    clock may be ahead of ours, beyond a few seconds. `modern_only`: whether keys and signatures must be those of our
+    profile.
     """
 
     pinned: tuple[CertificateFacts, ...] = ()
@@ -284,7 +289,7 @@ def _find_revocation_problem(signer: CertificateFacts, revoked: bool | None) -> 
 def _judge_times(
     response: BasicResponse, single: SingleResponse, now: datetime, rules: ResponseRules, source: str
 ) -> OcspAnswer:
-    latest = now + rules.clock_skew
+    latest = now + rules.clock_skew + _AHEAD
     for what, instant in (("was produced", response.produced_at), ("begins", single.this_update)):
         if instant > latest:
             return OcspUnavailable(source=source, problem=f"the response {what} {instant.isoformat()}")

@@ -433,12 +433,12 @@ TIMES: dict[str, tuple[Callable[[], bytes], str]] = {
         "the response expired 2026-03-01T12:00:00+00:00",
     ),
     "a response that is to come": (
-        lambda: told(single(W.dave, W.issuing, this_update=NOW + timedelta(seconds=1))),
-        "the response begins 2026-03-01T12:00:01+00:00",
+        lambda: told(single(W.dave, W.issuing, this_update=NOW + timedelta(seconds=6))),
+        "the response begins 2026-03-01T12:00:06+00:00",
     ),
     "a response that was made in the future": (
-        lambda: told(produced_at=NOW + timedelta(seconds=1)),
-        "the response was produced 2026-03-01T12:00:01+00:00",
+        lambda: told(produced_at=NOW + timedelta(seconds=6)),
+        "the response was produced 2026-03-01T12:00:06+00:00",
     ),
     "an unknown that has expired": (
         lambda: told(single(W.dave, W.issuing, UNKNOWN, this_update=NOW - HOUR, next_update=NOW)),
@@ -458,18 +458,18 @@ def test_t38_a_response_counts_only_in_its_time(made: Callable[[], bytes], probl
     assert problem == refused(judge(made()))
 
 
-def test_the_responders_clock_may_be_ahead_by_the_skew() -> None:
+def test_the_responders_clock_may_be_ahead_by_the_skew_and_five_seconds() -> None:
     rules = ResponseRules(clock_skew=timedelta(seconds=30))
-    ahead = NOW + timedelta(seconds=30)
-    responder = delegate(W.issuing, not_before=ahead)
-    der = told(
-        single(W.dave, W.issuing, this_update=ahead),
-        signer=responder,
-        certificates=[responder],
-        produced_at=ahead,
-    )
+    ahead = NOW + timedelta(seconds=35)
+    der = told(single(W.dave, W.issuing, this_update=ahead), produced_at=ahead)
     assert isinstance(judge(der, rules=rules), OcspGood)
     assert isinstance(judge(der, rules=rules, now=NOW - timedelta(seconds=1)), OcspUnavailable)
+
+
+def test_the_dates_of_a_delegate_allow_the_skew() -> None:
+    der = told_by(delegate(W.issuing, not_before=NOW + timedelta(seconds=30)))
+    assert isinstance(judge(der, rules=ResponseRules(clock_skew=timedelta(seconds=30))), OcspGood)
+    assert isinstance(judge(der, rules=ResponseRules(clock_skew=timedelta(seconds=29))), OcspUnavailable)
 
 
 def test_the_dates_of_a_certificate_may_be_the_ends_of_the_calendar() -> None:
