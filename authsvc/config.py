@@ -20,9 +20,10 @@ from authsvc.access.database_key import database_key
 from authsvc.access.paths import PathPattern, read_host_pattern
 from authsvc.access.requirements import read_requirement
 from authsvc.access.routes import Route, RouteTable, read_route, shadowed_routes, unlimited_requirements
+from authsvc.config_anchors import anchor_names
 from authsvc.config_listeners import API_NAME, ListenerReader
 from authsvc.config_models import FileModel, RouteModel
-from authsvc.config_trust import TrustReader, anchor_names
+from authsvc.config_trust import TrustReader
 from authsvc.presented.original_headers import OriginalKind, OriginalPart
 from authsvc.settings import FrontEndSettings, Settings, UnknownCertificate
 from directory_assistance.config import DirectoryAssistanceReading, examine_directory_assistance
@@ -128,7 +129,9 @@ class _FileReader:
         api = listeners.api()
         read = [listeners.front_end(("front_ends", position)) for position in range(len(model.front_ends))]
         front_ends = tuple(front_end for front_end in read if front_end is not None)
-        trust, trust_model = TrustReader(reader, self._front_end_names() | {API_NAME}).read()
+        trust, trust_model = TrustReader(
+            reader, self._front_end_names() | {API_NAME}, _domain_names(assistance)
+        ).read()
         routes = self._read_routes(model, read)
         administrators = self._read_administrators(model)
         self._check_names(model)
@@ -328,6 +331,14 @@ class _FileReader:
                 "has no effect: no front end allows anonymous",
                 hint="`anonymous: true` on a front end",
             )
+
+
+def _domain_names(assistance: DirectoryAssistanceReading) -> frozenset[str] | None:
+    """Return the names of all domains; None where the other file is wrong."""
+    settings = assistance.settings
+    if settings is None:
+        return None
+    return frozenset({settings.primary.domain, *(each.domain for each in settings.domains)})
 
 
 def _read_identity(text: str) -> Name:

@@ -23,6 +23,7 @@ __all__ = [
     "DIALECTS_TO_COME",
     "AnchorModel",
     "ApiModel",
+    "CrossCertificateModel",
     "FileModel",
     "FrontEndModel",
     "HeadersModel",
@@ -117,18 +118,29 @@ class AnchorModel(ConfigModel):
 
     name: Text | None = None
     file: Text | None = None
+    key_pins: Texts = ()
+    not_before: Text | None = None
     not_after: Text | None = None
     permitted_names: Texts | None = None
     minimum_rsa_bits: Annotated[int, pydantic.Field(ge=MINIMUM_RSA_BITS, le=LARGEST_RSA_BITS)] = (
         MINIMUM_RSA_BITS
     )
+    minimum_curve_bits: Literal[256, 384, 521] = 256
+    minimum_hash_bits: Literal[256, 384, 512] = 256
     front_ends: Texts | None = None
     policies: Texts = ()
+    purposes: Texts | None = None
     eku: Literal["required", "optional"] = "required"
     allow_any_eku: bool = False
     revocation: Annotated[AnchorRevocationModel, pydantic.BeforeValidator(_read_mode)] = (
         AnchorRevocationModel()
     )
+
+
+class CrossCertificateModel(AnchorModel):
+    """One of `trust.cross_certificates`: an anchor with limits that must be there."""
+
+    domains: Texts | None = None
 
 
 class RevocationModel(ConfigModel):
@@ -140,9 +152,10 @@ class RevocationModel(ConfigModel):
 
 
 class TrustModel(ConfigModel):
-    """`trust`; the anchors are read one by one."""
+    """`trust`; anchors and cross-certificates are read one by one."""
 
     anchors: Annotated[tuple[object, ...], Lax] = ()
+    cross_certificates: Annotated[tuple[object, ...], Lax] = ()
     intermediates: Texts = ()
     revocation: RevocationModel = RevocationModel()
     clock_skew: Duration = timedelta(0)

@@ -17,7 +17,6 @@ Invariants:
 * Values are raw: not trimmed, not folded, not escaped.
 """
 
-import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -26,10 +25,8 @@ from ipaddress import ip_address
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from directory_assistance.certificate_frame import CertificateFrame, read_certificate_frame
 from directory_assistance.der import (
-    BIT_STRING,
-    BOOLEAN,
-    INTEGER,
     OBJECT_IDENTIFIER,
     OCTET_STRING,
     SEQUENCE,
@@ -39,10 +36,7 @@ from directory_assistance.der import (
     Fields,
     read_element,
     read_elements,
-    read_integer,
     read_object_identifier,
-    read_octets_of_bits,
-    read_true,
 )
 from directory_assistance.dn import DistinguishedName, dn_from_attributes, has_unusable_characters
 from directory_assistance.errors import CertificateSyntaxError, shorten
@@ -54,6 +48,7 @@ __all__ = [
     "attribute_values",
     "read_certificate_names",
     "read_distinguished_name",
+    "read_names_of_frame",
     "read_stored_certificate",
     "read_validity",
 ]
@@ -167,11 +162,12 @@ class StoredFacts:
     subject_key_id: bytes | None
 
 
-def read_certificate_names(der: bytes) -> CertificateNames:
+def read_certificate_names(der: bytes, *, any_serial: bool = False) -> CertificateNames:
     """Read the names of one certificate.
 
     Args:
         der: the certificate and nothing after it.
+        any_serial: whether a serial number of zero, a negative or a longer one is read too; never for a decision.
 
     Returns:
         The names; with `unusable` set where they must not be used.
@@ -185,7 +181,23 @@ def read_certificate_names(der: bytes) -> CertificateNames:
 
     """
     try:
-        return _read_names(der)
+        frame = read_certificate_frame(der, any_serial=any_serial)
+        if not any_serial:  # such a number is what the second reading warns of
+            _require_second_reading(der)
+        return _read_names(frame)
+    except DerSyntaxError as error:
+        raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
+
+
+def read_names_of_frame(frame: CertificateFrame) -> CertificateNames:
+    """Read the names of a certificate that has been cut, and that `cryptography` has read or will read.
+
+    Raises:
+        CertificateSyntaxError: as `read_certificate_names`, whose second reading is the caller's here.
+
+    """
+    try:
+        return _read_names(frame)
     except DerSyntaxError as error:
         raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
 
@@ -198,7 +210,8 @@ def read_stored_certificate(der: bytes) -> StoredFacts | None:
     """
     names = _Names()
     try:
-        parts = _read_parts(der)
+        parts = read_certificate_frame(der)
+        _require_second_reading(der)
         issuer = names.read_dn(parts.issuer, "issuer")
         subject_key_id = _read_subject_key_id(parts.extensions)
     except (DerSyntaxError, CertificateSyntaxError):
@@ -247,8 +260,7 @@ def attribute_values(dn: DistinguishedName, oid: str) -> tuple[str, ...]:
     return tuple(attribute.value for rdn in dn.rdns for attribute in rdn.attributes if attribute.oid == oid)
 
 
-def _read_names(der: bytes) -> CertificateNames:
-    parts = _read_parts(der)
+def _read_names(parts: CertificateFrame) -> CertificateNames:
     names = _Names()
     subject = names.read_dn(parts.subject, "subject")
     issuer = names.read_dn(parts.issuer, "issuer")
@@ -259,8 +271,8 @@ def _read_names(der: bytes) -> CertificateNames:
     sids = _read_sids(parts.extensions.get(_SECURITY_IDENTIFIER))
     subject_key_id = _read_subject_key_id(parts.extensions)
     always = CertificateNames(
-        der=der,
-        sha256=hashlib.sha256(der).digest(),
+        der=parts.der,
+        sha256=parts.sha256,
         subject=subject,
         issuer=issuer,
         issuer_der=parts.issuer.encoded,
@@ -288,51 +300,6 @@ def _read_names(der: bytes) -> CertificateNames:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
-    """The pieces of a certificate that matter here; `extensions` maps dotted type to content of extnValue."""
-
-    issuer: Element
-    subject: Element
-    serial: int
-    public_key_info: bytes
-    extensions: dict[str, bytes]
-
-
-def _read_parts(der: bytes) -> _Parts:
-    """Cut a certificate into its parts (RFC 5280 section 4.1) and have `cryptography` read it too."""
-    if len(der) > _LARGEST_CERTIFICATE:
-        raise CertificateSyntaxError(
-            f"certificate has {len(der)} octets, the limit is {_LARGEST_CERTIFICATE}"
-        )
-    certificate = Fields(read_element(der, SEQUENCE).content)
-    signed = Fields(certificate.take(SEQUENCE).content)
-    signature_algorithm = certificate.take(SEQUENCE)
-    read_octets_of_bits(certificate.take(BIT_STRING).content)
-
-    is_version_3 = _read_version(signed.take_optional(_EXPLICIT_0))
-    serial = _read_serial(signed.take(INTEGER).content)
-    if signed.take(SEQUENCE) != signature_algorithm:
-        raise CertificateSyntaxError("signature algorithm inside and outside of the signed part differ")
-    issuer = signed.take(SEQUENCE)
-    signed.take(SEQUENCE)  # validity: the caller's affair
-    subject = signed.take(SEQUENCE)
-    public_key_info = signed.take(SEQUENCE).encoded
-    later = [signed.take_optional(tag) for tag in (_ISSUER_UNIQUE_ID, _SUBJECT_UNIQUE_ID, _EXPLICIT_3)]
-    if any(later) and not is_version_3:
-        raise CertificateSyntaxError("unique identifiers or extensions in a certificate of version 1")
-    extensions = later[-1]
-    signed.finish()
-    _require_second_reading(der)
-    return _Parts(
-        issuer=issuer,
-        subject=subject,
-        serial=serial,
-        public_key_info=public_key_info,
-        extensions={} if extensions is None else _read_extensions(extensions.content),
-    )
-
-
 def _require_second_reading(der: bytes) -> None:
     """Have `cryptography` read the certificate: what it refuses must not have names here (threat T17).
 
@@ -346,44 +313,6 @@ def _require_second_reading(der: bytes) -> None:
         raise CertificateSyntaxError(
             f"certificate cannot be read a second time: {shorten(str(error))}"
         ) from error
-
-
-def _read_version(element: Element | None) -> bool:
-    """Whether the version is 3; else it is 1, which DER never writes, because it is the default.
-
-    Version 2 is refused: nobody issued it, and `cryptography` does not read it.
-    """
-    if element is None:
-        return False
-    if read_integer(read_element(element.content, INTEGER).content) != _VERSION_3:
-        raise CertificateSyntaxError("expected a certificate of version 1 or 3, found another one")
-    return True
-
-
-def _read_serial(content: bytes) -> int:
-    serial = read_integer(content)
-    if serial <= 0:
-        raise CertificateSyntaxError("serial number is zero or negative")
-    if serial.bit_length() > 8 * _LONGEST_SERIAL_NUMBER:
-        raise CertificateSyntaxError(f"serial number has more than {_LONGEST_SERIAL_NUMBER} octets")
-    return serial
-
-
-def _read_extensions(content: bytes) -> dict[str, bytes]:
-    """Return the content of extnValue by dotted type (RFC 5280 section 4.1: at least one, each once)."""
-    extensions: dict[str, bytes] = {}
-    for element in _members(read_element(content, SEQUENCE).content, SEQUENCE):
-        fields = Fields(element.content)
-        oid = read_object_identifier(fields.take(OBJECT_IDENTIFIER).content)
-        critical = fields.take_optional(BOOLEAN)
-        if critical is not None:
-            read_true(critical.content)
-        value = fields.take(OCTET_STRING).content
-        fields.finish()
-        if oid in extensions:
-            raise CertificateSyntaxError(f"extension {oid} stands twice")
-        extensions[oid] = value
-    return extensions
 
 
 def _members(content: bytes, tag: int, *, at_least: int = 1) -> list[Element]:

@@ -83,7 +83,8 @@ class SearchRequest:
     `issued_by` is held against. `is_administrative`: whether nobody outside the primary may have a name,
     beside the primary's own names (explicit entries in the ACL of `directory`, full access administrators);
     asked for entries found outside alone. `exhaustive`: look on after a hit and report a second owner,
-    without changing the outcome (`explain`). `deadline`: monotonic seconds. `now`: the request's instant; without it
+    without changing the outcome (`explain`). `domains`: the only domains whose directories may hold the owner, None
+    for all (a cross-certificate's). `deadline`: monotonic seconds. `now`: the request's instant; without it
     an entry that expires at all counts as expired.
     """
 
@@ -92,6 +93,7 @@ class SearchRequest:
     deadline: float
     is_administrative: Callable[[Name], bool] = _nothing_is_administrative
     exhaustive: bool = False
+    domains: frozenset[str] | None = None
     now: datetime | None = None
 
 
@@ -213,7 +215,7 @@ class _Search:
         if names.unusable:  # step 1
             return NoMatch(refusal=SearchRefusal.NO_USABLE_NAME, detail=names.unusable)
         asked = self._plan()
-        if not any(plan.candidates for _domain, plan in asked):
+        if asked and not any(plan.candidates for _domain, plan in asked):
             return NoMatch(
                 refusal=SearchRefusal.NO_USABLE_NAME,
                 detail="no way of any match plan yields a candidate for this certificate",
@@ -245,7 +247,14 @@ class _Search:
             if rule is None:
                 plan = plan.without(FindBy.SUBJECT, "no trusted rule of this domain matches the subject")
             asked.append((domain, plan))
-        return asked
+        allowed = self._request.domains
+        if allowed is None:
+            return asked
+        for each, _candidates in asked:
+            if each.domain not in allowed:
+                self._tell(each, "not asked, because trust in the certificate is for other domains")
+                self._trace.note("search", each.domain, "not asked: trust is for other domains")
+        return [(each, plan) for each, plan in asked if each.domain in allowed]
 
     def _find_revoked_mark(self) -> NoMatch | None:
         """Ask the primary, whatever its plan, whether it holds this certificate marked revoked."""

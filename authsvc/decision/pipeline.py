@@ -245,6 +245,7 @@ class _Decision:
                 deadline=deadline,
                 is_administrative=self._is_administrative,
                 exhaustive=self._exhaustive,
+                domains=self._certificate.anchor.settings.domains,
                 now=self._moment.now,
             ),
             self._trace,

@@ -18,7 +18,12 @@ from datetime import datetime
 from typing import Self
 
 from authsvc.trust.certificate import LARGEST_CERTIFICATE, read_certificate
-from authsvc.trust.profile import MINIMUM_RSA_BITS, find_end_entity_problems
+from authsvc.trust.profile import (
+    EndEntityRules,
+    StrengthFloor,
+    find_critical_problems,
+    find_end_entity_problems,
+)
 from directory_assistance.certificate_names import StoredFacts, read_stored_certificate
 from directory_assistance.dn import render_ldap
 from directory_assistance.errors import CertificateSyntaxError, shorten
@@ -148,9 +153,8 @@ def find_warnings(der: bytes, now: datetime) -> tuple[str, ...]:
         found.append(f"expired at {facts.not_after:%Y-%m-%d %H:%M} UTC")
     findings = find_end_entity_problems(
         facts,
-        minimum_rsa_bits=MINIMUM_RSA_BITS,
-        eku_required=False,  # an anchor may say `eku: optional`
-        allow_any_eku=True,  # an anchor may allow it
+        floor=StrengthFloor(),
+        rules=EndEntityRules(eku_required=False, allow_any_eku=True),  # an anchor may say so
         is_anchor=False,
-    )
+    ) + find_critical_problems(facts)
     return (*found, *(finding.detail for finding in findings))

@@ -18,17 +18,28 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from cryptography import x509
-from cryptography.x509.verification import Store
 
 from authsvc.trust.certificate import CertificateFacts, read_certificate
-from authsvc.trust.profile import MINIMUM_RSA_BITS, find_authority_key_problem, find_cost_problem
-from directory_assistance.dn import DistinguishedName
+from authsvc.trust.path_building import CertificatePool, prove_all
+from authsvc.trust.policies import PolicyInputs
+from authsvc.trust.profile import (
+    CLIENT_PURPOSES,
+    MINIMUM_RSA_BITS,
+    EndEntityRules,
+    Profile,
+    StrengthFloor,
+    find_cost_problem,
+    find_key_problem,
+)
+from directory_assistance.dn import DistinguishedName, NameKey
 from directory_assistance.errors import CertificateSyntaxError
 
 __all__ = [
     "AnchorSettings",
     "FrontEndTrust",
+    "Profile",
     "RevocationMode",
+    "StrengthFloor",
     "TrustAnchor",
     "TrustMaterialError",
     "TrustStore",
@@ -70,23 +81,62 @@ class AnchorSettings:
     """What an anchor is trusted for, apart from the certificate.
 
     `id`: what `issued_by`, audit and evidence call it. `eku_required`: whether a certificate without extended
-    key usage is refused (`eku: required`). `allow_any_eku`: whether anyExtendedKeyUsage is as good as
-    clientAuth. `minimum_rsa_bits`: for every key of the path. `not_after`: from then on the anchor does not
-    count, None for never. `permitted_names`: the subject must end in one of these names, None for any name;
-    an empty tuple permits nothing. `front_ends`: where the anchor counts, None for everywhere; on the API
-    listener a limited anchor counts only if it lists `api`. `required_policies`: dotted certificate policies
-    of which the path must be valid for one; empty for no requirement.
+    key usage is refused (`eku: required`). `allow_any_eku`: whether anyExtendedKeyUsage is as good as one of
+    `purposes`, the dotted key purposes of which a certificate must have one. `floor`: for every key and signature of
+    the path. `key_pins`: SHA-256 of the keys that count of a file, None for all. `not_before`, `not_after`: until and
+    from then on the anchor does not count, None for always. `permitted_names`: the subject must end in one of these
+    names, None for any name; an empty tuple permits nothing. `front_ends`: where the anchor counts, None for
+    everywhere; on the API listener a limited anchor counts only if it lists `api`. `domains`: the only domains whose
+    directories may hold the owner, None for all. `is_cross_certificate`: trust in one foreign authority or one pinned
+    leaf, which no path may go through to another anchor. `required_policies`: dotted certificate policies of which the
+    path must be valid for one; empty for no requirement. `explicit_policy`, `inhibit_policy_mapping`,
+    `inhibit_any_policy`: the inputs of RFC 5280 section 6.1.1; the client profile asks for an explicit policy wherever
+    it asks for any. `profile`: what certificates must be beyond RFC 5280.
     """
 
     id: str
     eku_required: bool = True
     allow_any_eku: bool = False
-    minimum_rsa_bits: int = MINIMUM_RSA_BITS
+    purposes: frozenset[str] = CLIENT_PURPOSES
+    floor: StrengthFloor = field(default_factory=StrengthFloor)
+    key_pins: frozenset[bytes] | None = None
+    not_before: datetime | None = None
     not_after: datetime | None = None
     permitted_names: tuple[DistinguishedName, ...] | None = None
     front_ends: frozenset[str] | None = None
+    domains: frozenset[str] | None = None
+    is_cross_certificate: bool = False
     required_policies: frozenset[str] = frozenset()
+    explicit_policy: bool = False
+    inhibit_policy_mapping: bool = False
+    inhibit_any_policy: bool = False
+    profile: Profile = Profile.CLIENT
     revocation: RevocationMode = RevocationMode.REQUIRE
+
+    @property
+    def has_its_limits(self) -> bool:
+        """Whether a cross-certificate has names, domains and an end; an anchor needs none of them."""
+        if not self.is_cross_certificate:
+            return True
+        return bool(self.permitted_names and self.domains) and self.not_after is not None
+
+    @property
+    def end_entity_rules(self) -> EndEntityRules:
+        """What the anchor asks of end-entity certificates."""
+        return EndEntityRules(
+            eku_required=self.eku_required, allow_any_eku=self.allow_any_eku, purposes=self.purposes
+        )
+
+    @property
+    def policy_inputs(self) -> PolicyInputs:
+        """What the anchor asks of certificate policies."""
+        return PolicyInputs(
+            initial=self.required_policies,
+            explicit=self.explicit_policy
+            or (self.profile is Profile.CLIENT and bool(self.required_policies)),
+            inhibit_mapping=self.inhibit_policy_mapping,
+            inhibit_any=self.inhibit_any_policy,
+        )
 
     def counts_on(self, front_end: str) -> bool:
         """Whether paths of this front end (`api` for the API listener) may end here."""
@@ -115,41 +165,52 @@ class TrustAnchor:
         """
         if not settings.id:
             raise TrustMaterialError("trust anchor without an id")
-        if settings.minimum_rsa_bits < MINIMUM_RSA_BITS:
+        if settings.floor.rsa_bits < MINIMUM_RSA_BITS:
             raise TrustMaterialError(
                 f"trust anchor `{settings.id}`: expected minimum_rsa_bits of {MINIMUM_RSA_BITS} or more, "
-                f"found {settings.minimum_rsa_bits}"
+                f"found {settings.floor.rsa_bits}"
             )
-        constraints = facts.basic_constraints
-        if constraints is not None and constraints.ca:
-            problem = find_authority_key_problem(facts, minimum_rsa_bits=settings.minimum_rsa_bits)
-            if problem:
-                raise TrustMaterialError(f"trust anchor `{settings.id}` (`{facts.subject_text}`): {problem}")
+        problem = find_cost_problem(facts)
+        if not problem and facts.is_authority and settings.profile is Profile.CLIENT:
+            problem = find_key_problem(facts, settings.floor)
+        if problem:
+            raise TrustMaterialError(f"trust anchor `{settings.id}` (`{facts.subject_text}`): {problem}")
+        _require_limits(settings)
         return cls(settings=settings, facts=facts)
 
     @classmethod
     def from_der(cls, settings: AnchorSettings, der: bytes) -> "TrustAnchor":
         """Return an anchor for one certificate; raises as `of`, and for an unreadable certificate."""
         try:
-            facts = read_certificate(der)
+            facts = read_certificate(der, any_serial=settings.profile is Profile.RFC5280)
         except CertificateSyntaxError as error:
             raise TrustMaterialError(f"trust anchor `{settings.id}`: {error}") from error
         return cls.of(settings, facts)
 
     @classmethod
     def from_pem(cls, settings: AnchorSettings, pem: bytes, *, source: str) -> "tuple[TrustAnchor, ...]":
-        """Return one anchor for each certificate of a PEM file, at least one, all with these settings.
+        """Return one anchor for each certificate of a PEM file that has a pinned key, at least one.
 
         Args:
-            settings: of each.
+            settings: of each; where they pin keys, certificates of other keys are left out.
             pem: the file.
             source: what messages call the file.
 
         Raises:
-            TrustMaterialError: the file is empty, or a certificate in it cannot be an anchor.
+            TrustMaterialError: the file is empty, a certificate in it cannot be an anchor, or a pinned key is
+                not in it.
 
         """
-        return tuple(cls.of(settings, facts) for facts in read_certificates_pem(pem, source=source))
+        certificates = read_certificates_pem(pem, source=source)
+        pins = settings.key_pins
+        if pins is not None:
+            certificates = tuple(facts for facts in certificates if facts.key_sha256 in pins)
+            missing = sorted(pin.hex() for pin in pins - {facts.key_sha256 for facts in certificates})
+            if missing:
+                raise TrustMaterialError(
+                    f"`{source}`: expected a certificate of the key {missing[0]}, found none"
+                )
+        return tuple(cls.of(settings, facts) for facts in certificates)
 
     @property
     def id(self) -> str:
@@ -172,27 +233,58 @@ class TrustAnchor:
         return self.settings.revocation
 
 
+def _require_limits(settings: AnchorSettings) -> None:
+    """Refuse a cross-certificate without the limits that make it one (semantics section 8)."""
+    if not settings.has_its_limits:
+        raise TrustMaterialError(
+            f"cross-certificate `{settings.id}`: expected permitted names, domains and an end of trust"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontEndTrust:
-    """The anchors that count on one front end, in the order of the configuration, ready for the path engine.
+    """The anchors that count on one front end, in the order of the configuration, ready for building paths.
 
-    `store` is None where no anchor counts. `by_certificate` gives the first anchor of a certificate;
-    `subjects` are the anchors' encoded names.
+    `by_certificate` gives the first anchor of a certificate (by its octets); `by_subject` the certificates of
+    anchors by subject; `never_between` are subject and key digest of cross-certificates, which may only end a path.
     """
 
     anchors: tuple[TrustAnchor, ...]
-    store: Store | None
-    by_certificate: Mapping[x509.Certificate, TrustAnchor]
-    subjects: frozenset[bytes]
+    by_certificate: Mapping[bytes, TrustAnchor]
+    by_subject: Mapping[NameKey, tuple[CertificateFacts, ...]]
+    never_between: frozenset[tuple[NameKey, bytes]]
+
+    @classmethod
+    def of(cls, anchors: Iterable[TrustAnchor]) -> "FrontEndTrust":
+        """Return the same anchors, indexed."""
+        listed = tuple(anchors)
+        by_certificate: dict[bytes, TrustAnchor] = {}
+        for anchor in listed:
+            by_certificate.setdefault(anchor.der, anchor)
+        return cls(
+            anchors=listed,
+            by_certificate=MappingProxyType(by_certificate),
+            by_subject=CertificatePool.of(anchor.facts for anchor in listed).by_subject,
+            never_between=frozenset(
+                (anchor.facts.subject_key, anchor.facts.key_sha256)
+                for anchor in listed
+                if anchor.settings.is_cross_certificate
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustStore:
-    """All anchors and intermediates of a configuration, parsed once. Made by `TrustStore.of`."""
+    """All anchors and intermediates of a configuration, parsed once. Made by `TrustStore.of`.
+
+    `pool` holds the intermediates, and what is proven of the signatures of all certificates here.
+    """
 
     anchors: tuple[TrustAnchor, ...]
     intermediates: tuple[CertificateFacts, ...]
     by_der: Mapping[bytes, CertificateFacts] = field(repr=False, compare=False)
+    pool: CertificatePool = field(repr=False, compare=False)
+    profile: Profile
     _everywhere: FrontEndTrust = field(repr=False, compare=False)
     _by_front_end: Mapping[str, FrontEndTrust] = field(repr=False, compare=False)
 
@@ -203,8 +295,8 @@ class TrustStore:
         """Return a store.
 
         Raises:
-            TrustMaterialError: there is no anchor, one id has the same certificate twice, or a key is too
-                expensive to check signatures with.
+            TrustMaterialError: there is no anchor, one id has the same certificate twice, a key is too
+                expensive to check signatures with, or the anchors differ in their profile.
 
         """
         listed = tuple(anchors)
@@ -220,17 +312,21 @@ class TrustStore:
             problem = find_cost_problem(one)
             if problem:
                 raise TrustMaterialError(f"intermediate `{one.subject_text}`: {problem}")
+        profile = listed[0].settings.profile
+        if any(anchor.settings.profile is not profile for anchor in listed):
+            raise TrustMaterialError("trust anchors of different profiles")
         limited = frozenset().union(*(anchor.settings.front_ends or () for anchor in listed))
+        everything = (*pool, *(anchor.facts for anchor in listed))
         return cls(
             anchors=listed,
             intermediates=pool,
-            by_der=MappingProxyType(
-                {facts.der: facts for facts in (*pool, *(anchor.facts for anchor in listed))}
-            ),
-            _everywhere=_front_end_trust(anchor for anchor in listed if anchor.settings.front_ends is None),
+            by_der=MappingProxyType({facts.der: facts for facts in everything}),
+            pool=CertificatePool.of(pool, prove_all(everything)),
+            profile=profile,
+            _everywhere=FrontEndTrust.of(anchor for anchor in listed if anchor.settings.front_ends is None),
             _by_front_end=MappingProxyType(
                 {
-                    name: _front_end_trust(one for one in listed if one.settings.counts_on(name))
+                    name: FrontEndTrust.of(one for one in listed if one.settings.counts_on(name))
                     for name in limited
                 }
             ),
@@ -239,19 +335,6 @@ class TrustStore:
     def for_front_end(self, front_end: str) -> FrontEndTrust:
         """Return the anchors that count on a front end; none is possible."""
         return self._by_front_end.get(front_end, self._everywhere)
-
-
-def _front_end_trust(anchors: Iterable[TrustAnchor]) -> FrontEndTrust:
-    listed = tuple(anchors)
-    by_certificate: dict[x509.Certificate, TrustAnchor] = {}
-    for anchor in listed:
-        by_certificate.setdefault(anchor.certificate, anchor)
-    return FrontEndTrust(
-        anchors=listed,
-        store=Store(list(by_certificate)) if by_certificate else None,  # `Store([])` raises
-        by_certificate=MappingProxyType(by_certificate),
-        subjects=frozenset(anchor.facts.subject_der for anchor in listed),
-    )
 
 
 def read_certificates_pem(pem: bytes, *, source: str) -> tuple[CertificateFacts, ...]:

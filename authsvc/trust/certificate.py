@@ -24,23 +24,12 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from authsvc.trust.general_names import read_name_key
 from authsvc.trust.signatures import SignatureAlgorithm, needs_dsa_parameters, read_signature_algorithm
-from directory_assistance.der import (
-    BIT_STRING,
-    BOOLEAN,
-    INTEGER,
-    OBJECT_IDENTIFIER,
-    OCTET_STRING,
-    SEQUENCE,
-    DerSyntaxError,
-    Element,
-    Fields,
-    read_element,
-    read_elements,
-    read_integer,
-    read_object_identifier,
-    read_octets_of_bits,
-    read_true,
+from directory_assistance.certificate_frame import (
+    LARGEST_CERTIFICATE,
+    CertificateFrame,
+    read_certificate_frame,
 )
+from directory_assistance.der import DerSyntaxError
 from directory_assistance.dn import NameKey
 from directory_assistance.errors import CertificateSyntaxError, shorten
 
@@ -51,19 +40,8 @@ __all__ = [
     "KeyFacts",
     "describe_name",
     "read_certificate",
+    "read_facts_of_frame",
 ]
-
-LARGEST_CERTIFICATE = 65_536
-"""Octets of a certificate, checked before parsing: real ones have one to four thousand."""
-
-_LONGEST_SERIAL_NUMBER = 21
-"""Octets of a serial number's content (RFC 5280 section 4.1.2.2: 20, and one that keeps it positive)."""
-
-_VERSION_3 = 2
-_EXPLICIT_0 = 0xA0
-_EXPLICIT_3 = 0xA3
-_ISSUER_UNIQUE_ID = 0x81
-_SUBJECT_UNIQUE_ID = 0x82
 
 READ_ERRORS = (
     ValueError,
@@ -204,69 +182,62 @@ def read_certificate(
             or has more than 20 octets, a repeated extension, or anything that `cryptography` cannot read.
 
     """
-    if len(der) > LARGEST_CERTIFICATE:
-        raise CertificateSyntaxError(f"certificate has {len(der)} octets, the limit is {LARGEST_CERTIFICATE}")
     try:
-        return _read(der, names, any_serial=any_serial)
-    except CertificateSyntaxError:
-        raise
+        frame = read_certificate_frame(der, any_serial=any_serial)
     except DerSyntaxError as error:
         raise CertificateSyntaxError(f"certificate is not DER as RFC 5280 has it: {error}") from error
+    return read_facts_of_frame(frame, names=names, any_serial=any_serial)
+
+
+def read_facts_of_frame(
+    frame: CertificateFrame, *, names: tuple[NameKey, NameKey] | None = None, any_serial: bool = False
+) -> CertificateFacts:
+    """Read a certificate that has been cut already; otherwise as `read_certificate`."""
+    try:
+        return _read(frame, names, any_serial=any_serial)
+    except CertificateSyntaxError:
+        raise
     except READ_ERRORS as error:
         raise CertificateSyntaxError(f"certificate cannot be read: {shorten(str(error))}") from error
 
 
-def _read(der: bytes, names: tuple[NameKey, NameKey] | None, *, any_serial: bool) -> CertificateFacts:
-    # 1 the frame, by the strict walk. It comes first because `cryptography` answers a serial number of zero
-    #   with a warning only, and because names and key are wanted as encoded.
-    outer = Fields(read_element(der, SEQUENCE).content)
-    signed_part = outer.take(SEQUENCE)
-    signed = Fields(signed_part.content)
-    algorithm = outer.take(SEQUENCE)
-    signature = read_octets_of_bits(outer.take(BIT_STRING).content)
-    version = signed.take_optional(_EXPLICIT_0)
-    serial_content = signed.take(INTEGER).content
-    if signed.take(SEQUENCE) != algorithm:
-        raise CertificateSyntaxError("signature algorithm inside and outside of the signed part differ")
-    issuer = signed.take(SEQUENCE)
-    signed.take(SEQUENCE)  # validity, read by `cryptography` below
-    subject = signed.take(SEQUENCE)
-    public_key_info = signed.take(SEQUENCE)
-    signed.take_optional(_ISSUER_UNIQUE_ID)
-    signed.take_optional(_SUBJECT_UNIQUE_ID)
-    extensions = signed.take_optional(_EXPLICIT_3)
-    if version is None or read_integer(read_element(version.content, INTEGER).content) != _VERSION_3:
+def _read(
+    frame: CertificateFrame, names: tuple[NameKey, NameKey] | None, *, any_serial: bool
+) -> CertificateFacts:
+    if not frame.is_version_3:
         raise CertificateSyntaxError("expected X.509 version 3, found another")
-    serial = read_integer(serial_content)
-    if not any_serial and (serial <= 0 or len(serial_content) > _LONGEST_SERIAL_NUMBER):
-        raise CertificateSyntaxError("expected a positive serial number of at most 20 octets")
-    # 2 everything else, by `cryptography`, which parses lazily: each property is touched here
-    certificate = _load_with_any_serial(der) if any_serial else x509.load_der_x509_certificate(der)
-    if not certificate.issuer.rdns:
+    # `cryptography` parses lazily: each property is touched here. It comes after the strict cut, because it answers
+    # a serial number of zero with a warning only.
+    certificate = (
+        _load_with_any_serial(frame.der) if any_serial else x509.load_der_x509_certificate(frame.der)
+    )
+    _subject, issuer_name = certificate.subject, certificate.issuer
+    if not issuer_name.rdns:
         raise CertificateSyntaxError("issuer is empty")
-    subject_key, issuer_key = names or (read_name_key(subject.encoded), read_name_key(issuer.encoded))
-    known_algorithm = read_signature_algorithm(algorithm.encoded)
+    subject, issuer = frame.subject.encoded, frame.issuer.encoded
+    subject_key, issuer_key = names or (read_name_key(subject), read_name_key(issuer))
+    algorithm = read_signature_algorithm(frame.algorithm)
     return CertificateFacts(
-        der=der,
-        sha256=hashlib.sha256(der).digest(),
+        der=frame.der,
+        sha256=frame.sha256,
         certificate=certificate,
-        subject_der=subject.encoded,
-        issuer_der=issuer.encoded,
-        serial=serial,
+        subject_der=subject,
+        issuer_der=issuer,
+        serial=frame.serial,
         subject_key=subject_key,
         issuer_key=issuer_key,
-        key_info=public_key_info.encoded,
-        key_sha256=hashlib.sha256(public_key_info.encoded).digest(),
-        key=_read_key(certificate, public_key_info.encoded),
-        signed=signed_part.encoded,
-        signature=signature,
-        algorithm=known_algorithm,
+        key_info=frame.public_key_info,
+        key_sha256=hashlib.sha256(frame.public_key_info).digest(),
+        key=_read_key(certificate, frame.public_key_info),
+        signed=frame.signed,
+        signature=frame.signature,
+        algorithm=algorithm,
         signature_algorithm=certificate.signature_algorithm_oid.dotted_string,
-        signature_hash=known_algorithm.hash_name if known_algorithm is not None else "",
+        signature_hash=algorithm.hash_name if algorithm is not None else "",
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         extensions=MappingProxyType({one.oid.dotted_string: one for one in certificate.extensions}),
-        extension_values=MappingProxyType({} if extensions is None else _read_extension_values(extensions)),
+        extension_values=MappingProxyType(frame.extensions),
     )
 
 
@@ -274,20 +245,6 @@ def _load_with_any_serial(der: bytes) -> x509.Certificate:
     with warnings.catch_warnings():  # not for threads: only the command line reads this way
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         return x509.load_der_x509_certificate(der)
-
-
-def _read_extension_values(extensions: Element) -> dict[str, bytes]:
-    """Return the DER of each extension's value; that none is repeated is checked by `cryptography`."""
-    values: dict[str, bytes] = {}
-    for element in read_elements(read_element(extensions.content, SEQUENCE).content):
-        fields = Fields(element.content)
-        oid = read_object_identifier(fields.take(OBJECT_IDENTIFIER).content)
-        critical = fields.take_optional(BOOLEAN)
-        if critical is not None:
-            read_true(critical.content)
-        values[oid] = fields.take(OCTET_STRING).content
-        fields.finish()
-    return values
 
 
 def _read_key(  # noqa: PLR0911 - one return for each kind

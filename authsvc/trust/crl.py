@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from authsvc.trust.anchors import TrustMaterialError, read_pem_blocks
 from authsvc.trust.certificate import READ_ERRORS, CertificateFacts, describe_name
-from authsvc.trust.profile import MINIMUM_RSA_BITS, SIGNATURE_HASHES, find_authority_key_problem
+from authsvc.trust.profile import StrengthFloor, find_key_problem
+from authsvc.trust.signatures import MODERN_HASHES
 from directory_assistance.der import (
     BIT_STRING,
     INTEGER,
@@ -231,10 +232,10 @@ def _find_issuer_problem(facts: CertificateFacts) -> str:
 
 def _is_signed_with(crl: x509.CertificateRevocationList, signed: bytes, facts: CertificateFacts) -> bool:
     """Whether the key of an authority, strong enough, made the list's signature, with SHA-2."""
-    if find_authority_key_problem(facts, minimum_rsa_bits=MINIMUM_RSA_BITS):
+    if find_key_problem(facts, StrengthFloor()):
         return False
     algorithm = crl.signature_hash_algorithm
-    if algorithm is None or algorithm.name not in SIGNATURE_HASHES:
+    if algorithm is None or algorithm.name not in MODERN_HASHES:
         raise TrustMaterialError("expected a signature with SHA-256, SHA-384 or SHA-512")
     parameters = crl.signature_algorithm_parameters
     key = facts.certificate.public_key()

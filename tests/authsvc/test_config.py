@@ -23,7 +23,7 @@ from authsvc.settings import (
     TlsFiles,
     UnknownCertificate,
 )
-from authsvc.trust.anchors import AnchorSettings, RevocationMode
+from authsvc.trust.anchors import AnchorSettings, RevocationMode, StrengthFloor, read_certificates_pem
 from authsvc.web.responses import IdentityHeader
 from directory_assistance.candidates import BindBy
 from directory_assistance.config import read_directory_assistance
@@ -149,7 +149,7 @@ def test_the_defaults_are_those_of_the_contract(folder: Path) -> None:
         id="corp",
         eku_required=True,
         allow_any_eku=False,
-        minimum_rsa_bits=2048,
+        floor=StrengthFloor(rsa_bits=2048),
         not_after=None,
         permitted_names=None,
         front_ends=None,
@@ -262,7 +262,9 @@ def test_the_original_request_stands_where_the_front_end_says(
             id="usage",
         ),
         pytest.param(
-            "minimum_rsa_bits: 3072", AnchorSettings(id="corp", minimum_rsa_bits=3072), id="key size"
+            "minimum_rsa_bits: 3072",
+            AnchorSettings(id="corp", floor=StrengthFloor(rsa_bits=3072)),
+            id="key size",
         ),
         pytest.param(
             "not_after: 2027-01-31",
@@ -273,6 +275,21 @@ def test_the_original_request_stands_where_the_front_end_says(
             "not_after: 2027-01-31T12:00:00+02:00",
             AnchorSettings(id="corp", not_after=datetime(2027, 1, 31, 10, tzinfo=UTC)),
             id="an instant",
+        ),
+        pytest.param(
+            "not_before: 2020-01-31",
+            AnchorSettings(id="corp", not_before=datetime(2020, 1, 31, tzinfo=UTC)),
+            id="a beginning",
+        ),
+        pytest.param(
+            "minimum_hash_bits: 512",
+            AnchorSettings(id="corp", floor=StrengthFloor(hash_bits=512)),
+            id="strength of signatures",
+        ),
+        pytest.param(
+            "purposes: [smartcardLogon, 1.3.6.1.4.1.99.2]",
+            AnchorSettings(id="corp", purposes=frozenset({"1.3.6.1.4.1.311.20.2.2", "1.3.6.1.4.1.99.2"})),
+            id="purposes",
         ),
         pytest.param(
             "permitted_names: ['ou=east,o=Corp', 'o=Other']",
@@ -303,6 +320,49 @@ def test_the_original_request_stands_where_the_front_end_says(
 )
 def test_an_anchor_has_options(folder: Path, keys: str, expected: AnchorSettings) -> None:
     assert expected == anchor(folder, keys)
+
+
+def test_an_anchor_may_be_told_by_its_key(folder: Path) -> None:
+    (root,) = read_certificates_pem((folder / "corp-root.pem").read_bytes(), source="corp-root.pem")
+    digits = root.key_sha256.hex()
+    spelt = ":".join(digits[at : at + 2].upper() for at in range(0, 64, 2))
+    assert anchor(folder, f"key_pins: ['{spelt}']") == AnchorSettings(
+        id="corp", key_pins=frozenset({root.key_sha256})
+    )
+
+
+def test_a_cross_certificate_has_names_domains_and_an_end(folder: Path) -> None:
+    keys = (
+        "permitted_names: ['o=Partners'], domains: [Renovations], not_after: 2027-01-31, revocation: prefer"
+    )
+    text = MINIMAL.replace(
+        "]}\n", f"], cross_certificates: [{{name: partner, file: partner-ca.pem, {keys}}}]}}\n"
+    )
+    _corp, partner = read(folder, text).trust.anchors
+    assert partner == AnchorFile(
+        file=folder / "partner-ca.pem",
+        settings=AnchorSettings(
+            id="partner",
+            permitted_names=(read_ldap_dn("o=Partners"),),
+            domains=frozenset({"Renovations"}),
+            not_after=datetime(2027, 1, 31, tzinfo=UTC),
+            is_cross_certificate=True,
+            revocation=RevocationMode.PREFER,
+        ),
+    )
+
+
+def test_a_binding_may_name_a_cross_certificate(tmp_path: Path) -> None:
+    lay_files(tmp_path)
+    keys = "permitted_names: ['o=Partners'], domains: [Renovations], not_after: 2027-01-31"
+    text = MINIMAL.replace(
+        "]}\n", f"], cross_certificates: [{{name: partner, file: partner-ca.pem, {keys}}}]}}\n"
+    )
+    (tmp_path / "directory-assistance.yaml").write_text(
+        "primary: {domain: Renovations, url: 'sqlite:///directory.db', find_by: [mail], bind_by: name,"
+        " issued_by: [partner]}\n"
+    )
+    assert read(tmp_path, text).directory_assistance.primary.plan.issued_by == frozenset({"partner"})
 
 
 def test_an_anchor_without_a_revocation_mode_has_that_of_all(folder: Path) -> None:

@@ -60,6 +60,7 @@ PARTS: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
     (service.FileModel, "trust"): service.TrustModel,
     (service.FileModel, "routes"): service.RouteModel,
     (service.TrustModel, "anchors"): service.AnchorModel,
+    (service.TrustModel, "cross_certificates"): service.CrossCertificateModel,
     (directories.FileModel, "primary"): directories.PrimaryModel,
     (directories.FileModel, "domains"): directories.DomainModel,
     (directories.DomainModel, "rules"): directories.RuleModel,

@@ -90,11 +90,13 @@ def _serial(octets: str) -> bytes:
 @pytest.mark.parametrize(
     ("position", "replacement", "expected"),
     [
-        pytest.param(0, b"", "expected X.509 version 3", id="version 1"),
-        pytest.param(0, bytes.fromhex("a003020101"), "expected X.509 version 3", id="version 2"),
-        pytest.param(1, _serial("00"), "expected a positive serial number", id="serial number zero"),
-        pytest.param(1, _serial("ff"), "expected a positive serial number", id="negative serial number"),
-        pytest.param(1, _serial("00" + "ff" * 21), "expected a positive serial number", id="21 octets"),
+        pytest.param(0, b"", "extensions in a certificate of version 1", id="version 1"),
+        pytest.param(
+            0, bytes.fromhex("a003020101"), "expected a certificate of version 1 or 3", id="version 2"
+        ),
+        pytest.param(1, _serial("00"), "serial number is zero or negative", id="serial number zero"),
+        pytest.param(1, _serial("ff"), "serial number is zero or negative", id="negative serial number"),
+        pytest.param(1, _serial("00" + "ff" * 21), "more than 20 octets", id="21 octets"),
         pytest.param(3, bytes.fromhex("3000"), "issuer is empty", id="empty issuer"),
         pytest.param(4, bytes.fromhex("3000"), "certificate cannot be read", id="no dates"),
         pytest.param(6, bytes.fromhex("3000"), "certificate cannot be read", id="no key"),
@@ -150,3 +152,9 @@ def test_a_signature_algorithm_nobody_knows_has_no_hash(world: SmallWorld) -> No
     )
     facts = read_certificate(unknown)
     assert (facts.signature_algorithm, facts.signature_hash) == ("1.2.840.10045.4.3.9", "")
+
+
+def test_a_certificate_of_version_1_cannot_be_read(world: SmallWorld) -> None:
+    old = resigned(world.dave.der, world.issuing.key, edit=lambda fields: fields[1:-1])
+    with pytest.raises(CertificateSyntaxError, match=r"expected X\.509 version 3, found another"):
+        read_certificate(old)

@@ -34,6 +34,9 @@ def lay_files(folder: Path) -> None:
         "airius-ca.pem": root.pem,
         "corp-ca.pem": root.pem,
         "client-ca.pem": root.pem,
+        "partner-ca.pem": Authority.root(
+            "CN=Partner CA,O=Partners", now=NOW, not_before=BEGIN, not_after=END
+        ).pem,
         "sample.pem": issuing.issue("CN=Sample,O=Airius").pem,
         "empty.pem": "",
         "text.pem": "no certificate\n",
