@@ -33,8 +33,8 @@ from authsvc.trust.ocsp_messages import (
     SingleResponse,
     read_response,
 )
-from authsvc.trust.profile import MINIMUM_RSA_BITS, find_authority_key_problem, find_cost_problem
-from authsvc.trust.signatures import is_signed_with
+from authsvc.trust.profile import StrengthFloor, find_cost_problem, find_key_problem, find_signature_problem
+from authsvc.trust.signatures import SignatureAlgorithm, is_signed_with
 from directory_assistance.der import DerSyntaxError
 from directory_assistance.errors import CertificateSyntaxError, shorten
 
@@ -45,7 +45,8 @@ RevocationLookup = Callable[[CertificateFacts, CertificateFacts], bool | None]
 
 _OCSP_SIGNING: Final = ExtendedKeyUsageOID.OCSP_SIGNING.dotted_string
 _NO_CHECK: Final = x509.OCSPNoCheck.oid.dotted_string
-_EDWARDS: Final = frozenset({"Ed25519", "Ed448"})
+_FLOOR: Final = StrengthFloor()
+"""Of keys and signatures of responders: that of our profile. (An anchor's own floor holds for the path.)"""
 
 _AHEAD: Final = timedelta(seconds=5)
 """How far a responder's clock may be ahead in any case: it writes the very second in which it answers, and clocks
@@ -73,15 +74,15 @@ class ResponseRules:
     `pinned`: the certificates of the only responders that may sign; empty for whom the issuer says. `require_nonce`:
     whether a response that does not repeat the nonce is refused; one that has another nonce always is. `maximum_age`:
     how long a response without a next update holds, from its this update on. `clock_skew`: how far the responder's
-    clock may be ahead of ours, beyond a few seconds. `modern_only`: whether keys and signatures must be those of our
-    profile.
+    clock may be ahead of ours, beyond a few seconds. `floor`: the weakest keys and
+    signatures that count, None for all that are known.
     """
 
     pinned: tuple[CertificateFacts, ...] = ()
     require_nonce: bool = False
     maximum_age: timedelta = timedelta(hours=1)
     clock_skew: timedelta = timedelta(0)
-    modern_only: bool = True
+    floor: StrengthFloor | None = _FLOOR
 
 
 def verify_response(  # noqa: PLR0913 - a response, a question, and what may be believed
@@ -146,13 +147,23 @@ def _read(der: bytes) -> BasicResponse | str:
     return f"the responder says `{response.status}`" if isinstance(response, FailedResponse) else response
 
 
-def find_responder_problem(facts: CertificateFacts, *, modern_only: bool = True) -> str:
-    """Say why nothing that the holder of a certificate signs is accepted, or return an empty text."""
+def find_responder_problem(facts: CertificateFacts, floor: StrengthFloor | None = _FLOOR) -> str:
+    """Say why nothing that the holder of a certificate signs is accepted, or return an empty text.
+
+    Args:
+        facts: the certificate.
+        floor: of its key; None accepts every key that can be used without harm.
+
+    """
     if facts.key.kind == "unsupported" or facts.key.inherits:
         return f"its key is not supported: {facts.key}"
-    if not modern_only or facts.key.kind in _EDWARDS:
-        return find_cost_problem(facts)
-    return find_authority_key_problem(facts, minimum_rsa_bits=MINIMUM_RSA_BITS)
+    return find_cost_problem(facts) if floor is None else find_key_problem(facts, floor)
+
+
+def _find_algorithm_problem(algorithm: SignatureAlgorithm | None, floor: StrengthFloor | None) -> str:
+    if algorithm is None:
+        return "it is signed with an algorithm that is not supported"
+    return "" if floor is None else find_signature_problem(algorithm, floor)
 
 
 def _find_single(
@@ -191,10 +202,9 @@ def _find_signer_problem(
     INVARIANT: a certificate of the response is used only after the issuer's signature on it was checked.
     """
     algorithm = response.algorithm
-    if algorithm is None:
-        return "the response is signed with an algorithm that is not supported"
-    if rules.modern_only and not algorithm.is_modern:
-        return f"expected a signature with SHA-256, SHA-384 or SHA-512, found {algorithm}"
+    weak = _find_algorithm_problem(algorithm, rules.floor)
+    if weak or algorithm is None:
+        return f"the response: {weak}"
     problem = "no certificate of the responder that it names may sign it"
     for signer, delegated in _possible_signers(response, issuer, rules):
         if not response.is_named(signer):
@@ -241,7 +251,7 @@ def _find_key_or_date_problem(
         return (
             f"its certificate is valid from {signer.not_before.isoformat()} to {signer.not_after.isoformat()}"
         )
-    return find_responder_problem(signer, modern_only=rules.modern_only)
+    return find_responder_problem(signer, rules.floor)
 
 
 def _find_delegation_problem(
@@ -266,15 +276,13 @@ def _find_issuing_problem(signer: CertificateFacts, issuer: CertificateFacts, ru
     algorithm = signer.algorithm
     if signer.issuer_key != issuer.subject_key:
         return f"its certificate is issued by `{signer.issuer_text}`, expected `{issuer.subject_text}`"
-    if algorithm is None or (rules.modern_only and not algorithm.is_modern):
-        return (
-            f"its certificate is signed with {algorithm or signer.signature_algorithm}, which is not accepted"
-        )
-    key_problem = find_responder_problem(issuer, modern_only=rules.modern_only)
-    if key_problem or not is_signed_with(
+    problem = _find_algorithm_problem(algorithm, rules.floor) or find_responder_problem(issuer, rules.floor)
+    if problem or algorithm is None:
+        return f"its certificate: {problem}"
+    if not is_signed_with(
         issuer.certificate.public_key(), algorithm, signature=signer.signature, signed=signer.signed
     ):
-        return key_problem or f"its certificate is not signed by the key of `{issuer.subject_text}`"
+        return f"its certificate is not signed by the key of `{issuer.subject_text}`"
     return ""
 
 

@@ -391,11 +391,11 @@ SIGNERS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a delegate with a weakly signed certificate": (
         lambda: told(signer=W.responder, certificates=[resigned_delegate(hashes.SHA1())]),  # noqa: S303
-        "its certificate is signed with ECDSA with sha1 (1.2.840.10045.4.1), which is not accepted",
+        "its certificate: expected a signature with SHA-256, SHA-384 or SHA-512, found sha1 (1.2.840.10045.4.1)",
     ),
     "the issuer, weakly": (
         lambda: told(hash_name="sha1"),
-        "expected a signature with SHA-256, SHA-384 or SHA-512, found ECDSA with sha1 (1.2.840.10045.4.1)",
+        "the response: expected a signature with SHA-256, SHA-384 or SHA-512, found sha1 (1.2.840.10045.4.1)",
     ),
 }
 
@@ -424,7 +424,9 @@ def test_t38_an_octet_of_the_signed_part_cannot_be_changed() -> None:
 
 def test_t38_a_signature_of_an_unknown_algorithm_is_none() -> None:
     der = told().replace(object_identifier("1.2.840.10045.4.3.2"), object_identifier("1.2.840.10045.4.3.9"))
-    assert "the response is signed with an algorithm that is not supported" == refused(judge(der))
+    problem = "the response: it is signed with an algorithm that is not supported"
+    assert problem == refused(judge(der))
+    assert problem == refused(judge(der, rules=ResponseRules(floor=None)))
 
 
 TIMES: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -544,7 +546,7 @@ def test_t38_a_pinned_responder_that_has_expired_may_not_sign() -> None:
 
 
 def test_a_weak_signature_is_accepted_where_the_profile_says_so() -> None:
-    rules = ResponseRules(modern_only=False)
+    rules = ResponseRules(floor=None)
     assert GOOD_FOR_AN_HOUR == judge(told(hash_name="sha1"), rules=rules)
     weak = told(signer=W.responder, certificates=[resigned_delegate(hashes.SHA1())])  # noqa: S303
     assert GOOD_FOR_AN_HOUR == judge(weak, rules=rules)
@@ -554,7 +556,7 @@ def test_a_delegates_certificate_of_an_unknown_algorithm_is_nobodys() -> None:
     known, unknown = map(object_identifier, ("1.2.840.10045.4.3.2", "1.2.840.10045.4.3.9"))
     der = W.responder.der.replace(known, unknown)
     told_it = told(signer=W.responder, certificates=[der])
-    assert "its certificate is signed with 1.2.840.10045.4.3.9" in refused(judge(told_it))
+    assert "its certificate: " in refused(judge(told_it))
 
 
 def test_an_issuer_whose_key_is_not_accepted_delegates_to_nobody() -> None:
