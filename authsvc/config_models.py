@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 import pydantic
 
+from authsvc.operations.ocsp_responders import NonceUse
 from authsvc.presented.original_headers import OriginalKind, OriginalPart
 from authsvc.settings import UnknownCertificate
 from authsvc.trust.anchors import RevocationMode
@@ -27,6 +28,7 @@ __all__ = [
     "FileModel",
     "FrontEndModel",
     "HeadersModel",
+    "OcspModel",
     "ResponseCacheModel",
     "RouteModel",
     "TlsModel",
@@ -98,9 +100,14 @@ class AnchorRevocationModel(ConfigModel):
 
 
 class OcspModel(ConfigModel):
-    """`ocsp`; empty for `off`."""
+    """`ocsp`."""
 
-    wait: Duration | None = None
+    wait: Duration = timedelta(seconds=1)
+    hosts: Texts = ()
+    url: Text | None = None
+    responder: Text | None = None
+    nonce: Annotated[NonceUse, Lax] = NonceUse.SENT
+    maximum_age: Duration = timedelta(hours=1)
 
 
 def _read_mode(value: object) -> object:
@@ -109,8 +116,8 @@ def _read_mode(value: object) -> object:
 
 def _read_off(value: object) -> object:
     if isinstance(value, str) and value != "off":
-        raise ValueError(f"expected `off` or a mapping with `wait`, found `{shorten(value)}`")
-    return {} if isinstance(value, str) else value
+        raise ValueError(f"expected `off` or a mapping with `hosts` or `url`, found `{shorten(value)}`")
+    return None if isinstance(value, str) else value
 
 
 class AnchorModel(ConfigModel):
@@ -148,7 +155,7 @@ class RevocationModel(ConfigModel):
 
     mode: Annotated[RevocationMode, Lax] = RevocationMode.REQUIRE
     crls: Texts = ()
-    ocsp: Annotated[OcspModel, pydantic.BeforeValidator(_read_off)] = OcspModel()
+    ocsp: Annotated[OcspModel | None, pydantic.BeforeValidator(_read_off)] = None
 
 
 class TrustModel(ConfigModel):

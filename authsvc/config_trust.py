@@ -14,6 +14,7 @@ from typing import Final
 
 from authsvc.config_anchors import REVOCATION_OFF, AnchorReader
 from authsvc.config_models import RevocationModel, TrustModel
+from authsvc.config_ocsp import read_ocsp
 from authsvc.operations.trust_files import TrustSettings
 from authsvc.trust.anchors import (
     RevocationMode,
@@ -65,12 +66,16 @@ class TrustReader:
             for position, text in enumerate(model.intermediates)
         ]
         crls = self._crls((*path, "revocation"), model.revocation)
+        ocsp = read_ocsp(
+            reader, (*path, "revocation", "ocsp"), model.revocation.ocsp, clock_skew=model.clock_skew
+        )
         modes = {anchor.settings.revocation for anchor in anchors if anchor is not None}
         self._lint_revocation((*path, "revocation"), model.revocation, modes)
         settings = TrustSettings(
             anchors=tuple(anchor for anchor in anchors if anchor is not None),
             intermediates=tuple(file for file in intermediates if file is not None),
             crls=crls,
+            ocsp=ocsp,
         )
         return settings, model
 
@@ -86,10 +91,6 @@ class TrustReader:
 
     def _crls(self, path: YamlPath, model: RevocationModel) -> tuple[Path, ...]:
         self.reader.unique((*path, "crls"), model.crls)
-        if isinstance(self.reader.loaded.value_at((*path, "ocsp")), dict):
-            self.reader.error(
-                (*path, "ocsp"), "OCSP is not yet supported by this version", hint="`ocsp: off`"
-            )
         files = [self._crl((*path, "crls", position), text) for position, text in enumerate(model.crls)]
         return tuple(file for file in files if file is not None)
 
@@ -119,8 +120,9 @@ class TrustReader:
     def _lint_revocation(self, path: YamlPath, model: RevocationModel, modes: "set[RevocationMode]") -> None:
         if model.mode is RevocationMode.OFF:
             self.reader.warn((*path, "mode"), REVOCATION_OFF)
-        if RevocationMode.REQUIRE in modes and not model.crls and not self.reader.stands((*path, "crls")):
+        none = not model.crls and model.ocsp is None and not self.reader.stands((*path, "crls"))
+        if RevocationMode.REQUIRE in modes and none:
             self.reader.warn(
                 (*path, "crls"),
-                "no certificate can be proven good without a list, so all of them are refused",
+                "no certificate can be proven good without a list or OCSP, so all of them are refused",
             )

@@ -28,6 +28,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from authsvc.operations.ocsp_responders import OcspSettings
 from authsvc.trust.anchors import (
     AnchorSettings,
     TrustAnchor,
@@ -67,11 +68,12 @@ class AnchorFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSettings:
-    """Which files there are. An empty `anchors` refuses the start."""
+    """Which files there are. An empty `anchors` refuses the start. `ocsp`: None where nobody is asked."""
 
     anchors: tuple[AnchorFile, ...]
     intermediates: tuple[Path, ...] = ()
     crls: tuple[Path, ...] = ()
+    ocsp: OcspSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
