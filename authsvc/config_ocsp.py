@@ -89,12 +89,12 @@ def _read_url(reader: ConfigReader, path: YamlPath, text: str | None) -> str:
         reader.error(path, "expected a URL without a user name")
         return ""
     try:
-        target = read_url(text)
-    except FetchFault as fault:
-        reader.error(path, str(fault))
-        return ""
-    if target.scheme not in {"http", "https"}:
-        reader.error(path, f"`{shorten(text)}`: expected http or https")
+        scheme = read_url(text).scheme
+    except FetchFault:
+        scheme = ""
+    if scheme not in {"http", "https"}:
+        hint = "`http://ocsp.example.com/`"
+        reader.error(path, f"`{shorten(text)}`: expected a URL with http or https", hint=hint)
         return ""
     return text
 

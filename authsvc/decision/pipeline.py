@@ -44,6 +44,7 @@ from authsvc.presented.presentation import (
 )
 from authsvc.reason import Reason
 from authsvc.trust.anchors import TrustStore
+from authsvc.trust.ocsp_answer import OcspSource
 from authsvc.trust.path import PathRefusal, VerifiedCertificate, verify_path
 from authsvc.trust.revocation import (
     RevocationEvidence,
@@ -89,10 +90,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything a decision reads, as one immutable value: swapped as a whole, never changed."""
+    """Everything a decision reads, as one immutable value: swapped as a whole, never changed.
+
+    `ocsp`: who answers for single certificates, None for nobody; what it remembers is its own.
+    """
 
     trust: TrustStore
     revocation: RevocationSnapshot
+    ocsp: OcspSource | None = None
     assistance: DirectoryAssistance
     databases: Databases
     policy: Policy

@@ -12,13 +12,14 @@ Invariants:
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from authsvc.operations.ocsp_states import OcspFigures
 from authsvc.operations.watches import DomainWatch
 from authsvc.reason import Reason
 from directory_assistance.backends.caching import CacheCounts
@@ -110,6 +111,43 @@ _HOST_STATE: Final = MetricName(
     meaning="1 for the state that a server of a directory is in, 0 for the others",
 )
 
+_OCSP_ANSWERS: Final = MetricName(
+    name="authsvc_ocsp_answers_total",
+    kind="counter",
+    labels=("host", "answer"),
+    meaning="Questions that were put to an OCSP responder, by what came of them",
+)
+_OCSP_SECONDS: Final = MetricName(
+    name="authsvc_ocsp_seconds_total",
+    kind="counter",
+    labels=("host",),
+    meaning="Seconds for which an OCSP responder was waited for",
+)
+_OCSP_REMEMBERED: Final = MetricName(
+    name="authsvc_ocsp_remembered_total",
+    kind="counter",
+    labels=(),
+    meaning="Questions about a certificate that were answered from memory",
+)
+_OCSP_SHARED: Final = MetricName(
+    name="authsvc_ocsp_shared_total",
+    kind="counter",
+    labels=(),
+    meaning="Questions about a certificate that waited for the same question of another request",
+)
+_OCSP_SKIPPED: Final = MetricName(
+    name="authsvc_ocsp_skipped_total",
+    kind="counter",
+    labels=(),
+    meaning="Questions about a certificate that were not put: the last one had just failed, or too many were",
+)
+_OCSP_FAILING: Final = MetricName(
+    name="authsvc_ocsp_responder_failing",
+    kind="gauge",
+    labels=("host",),
+    meaning="1 where an OCSP responder did not answer when it was last asked",
+)
+
 METRICS: Final = (
     _DECISIONS,
     _CACHE_HITS,
@@ -121,8 +159,17 @@ METRICS: Final = (
     _DIRECTORY_SHARED,
     _DIRECTORY_PURGED,
     _HOST_STATE,
+    _OCSP_ANSWERS,
+    _OCSP_SECONDS,
+    _OCSP_REMEMBERED,
+    _OCSP_SHARED,
+    _OCSP_SKIPPED,
+    _OCSP_FAILING,
 )
 """Every metric there is, in the order in which they are written."""
+
+
+_Labels = TypeVar("_Labels", bound=tuple[str, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +189,7 @@ class Figures:
     cache_hits: int
     watches: tuple[DomainWatch, ...] = ()
     directories: tuple[DirectoryFigures, ...] = ()
+    ocsp: OcspFigures = field(default_factory=OcspFigures)
 
 
 def render_metrics(figures: Figures) -> bytes:
@@ -190,6 +238,16 @@ class _Collector(Collector):
                 ((each.domain, host.uri), host.state) for each in figures.directories for host in each.hosts
             ),
         )
+        yield from _ocsp(figures.ocsp)
+
+
+def _ocsp(figures: OcspFigures) -> Iterator[Metric]:
+    yield _family(_OCSP_ANSWERS, figures.answers)
+    yield _family(_OCSP_SECONDS, {(host,): seconds for host, seconds in figures.seconds.items()})
+    yield _family(_OCSP_REMEMBERED, {(): figures.remembered})
+    yield _family(_OCSP_SHARED, {(): figures.shared})
+    yield _family(_OCSP_SKIPPED, {(): figures.skipped})
+    yield _family(_OCSP_FAILING, {(host,): int(failing) for host, failing in figures.failing.items()})
 
 
 def _states(
@@ -199,7 +257,7 @@ def _states(
     return {(*labels, each.value): int(each is state) for labels, state in now for each in type(state)}
 
 
-def _family(metric: MetricName, samples: Mapping[tuple[str, ...], int]) -> Metric:
+def _family(metric: MetricName, samples: Mapping[_Labels, float]) -> Metric:
     """Return a metric with its samples, sorted by their labels."""
     made = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
     family = made(metric.name, metric.meaning, labels=metric.labels)

@@ -5,9 +5,10 @@ responders fare (`ocsp_states.py`), whether a response may be believed (`authsvc
 
 Invariants:
 
-* Only a believed answer is remembered as one, and no longer than its response says.
-* Nothing goes back to "good": an answer that was made before the one at hand, or before "revoked" was heard, is a
-  replay, or of a responder that is behind. Who blocks a responder unsays nothing either.
+* Only a believed answer is remembered as one, and "good" no longer than its response says.
+* "Revoked" is remembered until it is unsaid by "good" that was made after it was heard. Who blocks a responder, or
+  replays what it said before, unsays nothing.
+* An answer that was made before the one at hand does not replace it.
 * Certificates are told by issuer and serial number, never by the serial number alone (threat T35).
 * What is remembered is bounded; what was used longest ago is forgotten first.
 
@@ -19,11 +20,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar, assert_never
 
 from authsvc.trust.certificate import CertificateFacts
-from authsvc.trust.ocsp_answer import OcspAnswer, OcspGood, OcspRevoked, OcspUnavailable, OcspUnknown
+from authsvc.trust.ocsp_answer import OcspGood, OcspRevoked, OcspUnavailable, OcspUnknown
 
 __all__ = ["Heard", "Kept", "Key", "OcspMemory", "Told", "cut", "key_of"]
 
@@ -38,6 +39,8 @@ _REFUSED_SECONDS: Final = 5.0
 
 _REFRESH_AGAIN: Final = timedelta(seconds=30)
 """After asking anew in vain, until the next time: what is remembered holds meanwhile."""
+
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 _AnyKey = TypeVar("_AnyKey")
 _AnyValue = TypeVar("_AnyValue")
@@ -85,8 +88,7 @@ class OcspMemory:
     """The answers that one service remembers.
 
     Args:
-        maximum_age: after which an answer that is used is asked for anew at the latest; "revoked" is remembered so long
-            before it is asked for again.
+        maximum_age: after which an answer that is used is asked for anew at the latest.
 
     """
 
@@ -132,14 +134,6 @@ class OcspMemory:
             self._refused_hits += 1
             return answer
 
-    def unless_revoked(self, key: Key, answer: OcspUnavailable) -> OcspAnswer:
-        """Return an answer, or the "revoked" that was heard before it, however long ago (threat T39)."""
-        with self._lock:
-            kept = self._kept.get(key)
-        return (
-            kept.heard.answer if kept is not None and isinstance(kept.heard.answer, OcspRevoked) else answer
-        )
-
     def refuse(self, key: Key, answer: OcspUnavailable, at: float) -> None:
         """Remember for a moment why a response was not accepted (monotonic seconds)."""
         with self._lock:
@@ -152,12 +146,10 @@ class OcspMemory:
             self._refused.pop(key, None)
             old = self._kept.get(key)
             if old is not None and _says_more(old, heard):
-                if isinstance(old.heard.answer, OcspRevoked):
-                    old.until = heard.at + self._maximum_age
                 return old.heard.answer
             if old is not None and type(old.heard.answer) is not type(heard.answer):
                 self._changes += 1
-            until = self._end_of(heard)
+            until = _end_of(heard)
             self._kept[key] = Kept(
                 heard=heard,
                 until=until,
@@ -180,16 +172,17 @@ class OcspMemory:
                 kept.refresh_at = now + _REFRESH_AGAIN  # of what is remembered; what replaces it has its own
             return [(key, kept.heard) for key, kept in due]
 
-    def _end_of(self, heard: Heard) -> datetime:
-        match heard.answer:
-            case OcspGood() as good:
-                return good.next_update
-            case OcspRevoked():
-                return heard.at + self._maximum_age
-            case OcspUnknown():
-                return heard.at + _UNKNOWN_MEMORY
-            case _ as unreachable:
-                assert_never(unreachable)
+
+def _end_of(heard: Heard) -> datetime:
+    match heard.answer:
+        case OcspGood() as good:
+            return good.next_update
+        case OcspRevoked():
+            return _NEVER
+        case OcspUnknown():
+            return heard.at + _UNKNOWN_MEMORY
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _says_more(old: Kept, new: Heard) -> bool:

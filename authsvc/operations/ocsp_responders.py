@@ -245,7 +245,7 @@ class OcspResponders:
             return known
         refused = self._memory.find_refused(key, began)
         if refused is not None:
-            return self._memory.unless_revoked(key, refused)
+            return refused
         question = _Question(
             facts=facts,
             issuer=issuer,
@@ -262,8 +262,7 @@ class OcspResponders:
             return self._fly(mine, question, urls)
         if flight.landed.wait(max(question.limit - self._monotonic(), 0.0)) and flight.answer is not None:
             return flight.answer
-        late = OcspUnavailable(source=urls[0], problem=f"no answer within {self._wait:g} s")
-        return self._memory.unless_revoked(key, late)
+        return OcspUnavailable(source=urls[0], problem=f"no answer within {self._wait:g} s")
 
     # --- the service
 
@@ -362,7 +361,7 @@ class OcspResponders:
                 return self._keep(question, answer)
             first = first or answer
         assert first is not None
-        return self._memory.unless_revoked(question.key, first)
+        return first
 
     def _ask_one(self, url: str, question: _Question, seconds: float) -> Told | OcspUnavailable:
         """Ask one responder, and judge its response.

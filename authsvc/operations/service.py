@@ -28,8 +28,11 @@ from authsvc.decision.verdict import Verdict
 from authsvc.operations import watches
 from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord
 from authsvc.operations.decider import Decider
+from authsvc.operations.fetching import Fetcher
 from authsvc.operations.hosts import HostLog, host_statuses
 from authsvc.operations.metrics import DirectoryFigures, Figures
+from authsvc.operations.ocsp_responders import OcspResponders
+from authsvc.operations.ocsp_states import OcspFigures
 from authsvc.operations.self_tests import SelfTests
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
 from authsvc.operations.verifying import DirectoryVerifier
@@ -40,6 +43,8 @@ from authsvc.store.bootstrap import note_manager_used, verify_token
 from authsvc.store.databases import SqlDatabases
 from authsvc.store.migrate import migrate, require_schema
 from authsvc.store.schema import GenerationReader, open_engine
+from authsvc.trust.certificate import CertificateFacts
+from authsvc.trust.revocation import RevocationSnapshot
 from directory_assistance.backends import REMEMBERED, open_directory
 from directory_assistance.backends.caching import CachingDirectory
 from directory_assistance.backends.ldap.settings import LdapSettings
@@ -188,6 +193,7 @@ class Service:
         engines: tuple[Engine, ...],
         assistance: DirectoryAssistance,
         trust: TrustFiles,
+        ocsp: OcspResponders | None,
         audit: AuditLog | None,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -203,6 +209,7 @@ class Service:
         self._assistance = assistance
         self._without_memory = _without_memory(assistance)
         self._trust = trust
+        self._ocsp = ocsp
         self._host_log = HostLog(assistance)
         self._wake = threading.Event()
         self._watches = Watches(
@@ -275,6 +282,7 @@ class Service:
             for engine in engines:
                 (migrate if serving else require_schema)(engine)
             trust = TrustFiles(settings.trust)
+            ocsp = _open_ocsp(settings, trust, now=now, monotonic=monotonic)
             assistance = open_assistance(
                 settings.directory_assistance, cache_time=settings.cache_time, monotonic=monotonic
             )
@@ -288,6 +296,7 @@ class Service:
                 engines=tuple(engines),
                 assistance=assistance,
                 trust=trust,
+                ocsp=ocsp,
                 audit=audit,
                 now=now,
                 monotonic=monotonic,
@@ -304,6 +313,8 @@ class Service:
         """
         self._on_trust_change = on_trust_change
         self._trust.start()
+        if self._ocsp is not None:
+            self._ocsp.start()
         self._watcher = threading.Thread(target=self._watch, name="generations", daemon=True)
         self._watcher.start()
 
@@ -319,6 +330,8 @@ class Service:
         self._watches.close()
         self.decider.close()
         self._trust.stop()
+        if self._ocsp is not None:
+            self._ocsp.close()
         self._assistance.close()
         self._databases.close()
         for reader in self._generations:
@@ -377,6 +390,7 @@ class Service:
             answers=self.answers,
             cache_hits=self.decider.cache_hits,
             watches=self._watches.domains,
+            ocsp=OcspFigures() if self._ocsp is None else self._ocsp.figures(),
             directories=tuple(
                 DirectoryFigures(
                     domain=each.domain,
@@ -392,6 +406,8 @@ class Service:
         """Ask everything that decisions rest on. Blocking; a directory may take two seconds."""
         problems: list[str] = []
         warnings = list(self._trust.warnings(self.now()))
+        if self._ocsp is not None:
+            warnings.extend(self._ocsp.warnings())
         try:
             if self._databases.find(DIRECTORY_DATABASE) is None:
                 problems.append(f"the built-in database `{DIRECTORY_DATABASE}` is missing")
@@ -463,6 +479,7 @@ class Service:
         return Snapshot(
             trust=trust.store,
             revocation=trust.revocation,
+            ocsp=self._ocsp,
             assistance=self._assistance,
             databases=self._databases,
             policy=self._policy,
@@ -478,7 +495,7 @@ class Service:
         snapshot, epoch = self._current
         if epoch is None or self._monotonic() - self._looked_at >= _LONGEST_SILENCE_SECONDS:
             return snapshot, None
-        return snapshot, (epoch, self._watches.changes)
+        return snapshot, (epoch, self._watches.changes, 0 if self._ocsp is None else self._ocsp.changes)
 
     def _afresh(self, snapshot: Snapshot) -> Snapshot:
         """Return a snapshot whose directories remember nothing."""
@@ -525,6 +542,35 @@ class Service:
             if changed:
                 self._on_trust_change()
         self._looked_at = looked_at
+
+
+def _open_ocsp(
+    settings: Settings,
+    trust: TrustFiles,
+    *,
+    now: Callable[[], datetime],
+    monotonic: Callable[[], float],
+) -> OcspResponders | None:
+    """Return who asks about single certificates, None where nobody does; no connection is made yet."""
+    if settings.trust.ocsp is None:
+        return None
+
+    def is_revoked(facts: CertificateFacts, issuer: CertificateFacts, at: datetime) -> bool | None:
+        return _is_listed(trust.current.revocation, facts, issuer, at)
+
+    return OcspResponders(
+        settings.trust.ocsp, fetcher=Fetcher(), is_revoked=is_revoked, now=now, monotonic=monotonic
+    )
+
+
+def _is_listed(
+    snapshot: RevocationSnapshot, facts: CertificateFacts, issuer: CertificateFacts, now: datetime
+) -> bool | None:
+    """Whether the lists of an issuer revoke a certificate; None where no current one covers it."""
+    lists = snapshot.lists.get((issuer.subject_der, issuer.key_sha256), ())
+    if any(facts.serial in one.entries for one in lists):
+        return True
+    return False if any(one.is_current(now) and one.scope.covers(facts) for one in lists) else None
 
 
 def _version_of(settings: Settings) -> str:

@@ -17,6 +17,7 @@ from authsvc.operations.metrics import (
     render_metrics,
     verdict_of,
 )
+from authsvc.operations.ocsp_states import OcspFigures
 from authsvc.operations.watches import DomainWatch
 from authsvc.reason import Reason
 from authsvc.web.app import create_app
@@ -57,6 +58,14 @@ KNOWN = Figures(
             cache=CacheCounts(hits=8, misses=9, shared=10, purged=11),
             hosts=(HostStatus(uri="ldaps://dc1", state=HostState.DOWN, problem="refused"),),
         ),
+    ),
+    ocsp=OcspFigures(
+        answers={("ocsp.example.com", "good"): 12, ("ocsp.example.com", "unavailable"): 13},
+        seconds={"ocsp.example.com": 1.5},
+        remembered=14,
+        shared=15,
+        skipped=16,
+        failing={"ocsp.example.com": True, "ocsp.example.net": False},
     ),
 )
 
@@ -105,6 +114,26 @@ authsvc_directory_cache_purged_total{domain="Corp"} 11.0
 authsvc_directory_host_state{domain="Corp",host="ldaps://dc1",state="down"} 1.0
 authsvc_directory_host_state{domain="Corp",host="ldaps://dc1",state="suspect"} 0.0
 authsvc_directory_host_state{domain="Corp",host="ldaps://dc1",state="up"} 0.0
+# HELP authsvc_ocsp_answers_total Questions that were put to an OCSP responder, by what came of them
+# TYPE authsvc_ocsp_answers_total counter
+authsvc_ocsp_answers_total{answer="good",host="ocsp.example.com"} 12.0
+authsvc_ocsp_answers_total{answer="unavailable",host="ocsp.example.com"} 13.0
+# HELP authsvc_ocsp_seconds_total Seconds for which an OCSP responder was waited for
+# TYPE authsvc_ocsp_seconds_total counter
+authsvc_ocsp_seconds_total{host="ocsp.example.com"} 1.5
+# HELP authsvc_ocsp_remembered_total Questions about a certificate that were answered from memory
+# TYPE authsvc_ocsp_remembered_total counter
+authsvc_ocsp_remembered_total 14.0
+# HELP authsvc_ocsp_shared_total Questions about a certificate that waited for the same question of another request
+# TYPE authsvc_ocsp_shared_total counter
+authsvc_ocsp_shared_total 15.0
+# HELP authsvc_ocsp_skipped_total Questions about a certificate that were not put: the last one had just failed, or too many were
+# TYPE authsvc_ocsp_skipped_total counter
+authsvc_ocsp_skipped_total 16.0
+# HELP authsvc_ocsp_responder_failing 1 where an OCSP responder did not answer when it was last asked
+# TYPE authsvc_ocsp_responder_failing gauge
+authsvc_ocsp_responder_failing{host="ocsp.example.com"} 1.0
+authsvc_ocsp_responder_failing{host="ocsp.example.net"} 0.0
 """
 
 
@@ -140,7 +169,7 @@ def test_every_sample_has_the_labels_of_its_metric_and_no_other() -> None:
 
 
 def test_t74_no_label_names_a_person_or_a_certificate() -> None:
-    assert {"verdict", "reason", "front_end", "domain", "how", "state", "host"} == {
+    assert {"verdict", "reason", "front_end", "domain", "how", "state", "host", "answer"} == {
         label for metric in METRICS for label in metric.labels
     }
 
