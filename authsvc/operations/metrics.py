@@ -139,7 +139,7 @@ _OCSP_SKIPPED: Final = MetricName(
     name="authsvc_ocsp_skipped_total",
     kind="counter",
     labels=(),
-    meaning="Questions about a certificate that were not put: the last one had just failed, or too many were",
+    meaning="Questions about a certificate that were not put, because asking had just failed",
 )
 _OCSP_FAILING: Final = MetricName(
     name="authsvc_ocsp_responder_failing",

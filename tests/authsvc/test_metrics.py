@@ -127,7 +127,7 @@ authsvc_ocsp_remembered_total 14.0
 # HELP authsvc_ocsp_shared_total Questions about a certificate that waited for the same question of another request
 # TYPE authsvc_ocsp_shared_total counter
 authsvc_ocsp_shared_total 15.0
-# HELP authsvc_ocsp_skipped_total Questions about a certificate that were not put: the last one had just failed, or too many were
+# HELP authsvc_ocsp_skipped_total Questions about a certificate that were not put, because asking had just failed
 # TYPE authsvc_ocsp_skipped_total counter
 authsvc_ocsp_skipped_total 16.0
 # HELP authsvc_ocsp_responder_failing 1 where an OCSP responder did not answer when it was last asked
