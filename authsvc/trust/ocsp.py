@@ -209,21 +209,17 @@ def _find_signer_problem(
     for signer, delegated in _possible_signers(response, issuer, rules):
         if not response.is_named(signer):
             continue
-        who = f"responder `{signer.subject_text}`"
         found = _find_key_or_date_problem(signer, now, rules, dated=signer is not issuer) or (
             _find_delegation_problem(signer, issuer, rules, is_revoked) if delegated else ""
         )
-        if found:
-            problem = f"{who}: {found}"
-        elif not is_signed_with(
+        if not found and is_signed_with(
             signer.certificate.public_key(),
             algorithm,
             signature=response.signature,
             signed=response.signed,
         ):
-            problem = f"{who}: it has not made the signature"
-        else:
             return ""
+        problem = f"responder `{signer.subject_text}`: {found or 'it has not made the signature'}"
     return problem
 
 
