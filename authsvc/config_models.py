@@ -104,6 +104,7 @@ class OcspModel(ConfigModel):
 
     wait: Duration = timedelta(seconds=1)
     hosts: Texts = ()
+    anchor_hosts: dict[str, Texts] = pydantic.Field(default_factory=dict)
     url: Text | None = None
     responder: Text | None = None
     nonce: Annotated[NonceUse, Lax] = NonceUse.SENT

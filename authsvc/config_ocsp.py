@@ -6,9 +6,10 @@ What lives here: the keys, and that what they name can be used. What does not: a
 INVARIANT: nobody is called whose host is not written in the file (threat T31): that of `url`, or one of `hosts`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from authsvc.config_models import OcspModel
@@ -18,7 +19,7 @@ from authsvc.operations.ocsp_responders import OcspSettings, read_pinned
 from authsvc.trust.anchors import TrustMaterialError
 from directory_assistance.config_reading import ConfigReader
 from directory_assistance.errors import shorten
-from directory_assistance.yaml_lines import YamlPath
+from directory_assistance.yaml_lines import YamlPath, suggest
 
 __all__ = ["read_ocsp"]
 
@@ -33,11 +34,12 @@ _LONGEST_AGE: Final = timedelta(days=7)
 _WHO: Final = "`ocsp: {hosts: [ocsp.example.com]}`"
 
 
-def read_ocsp(
+def read_ocsp(  # noqa: PLR0913 - what else in the file it depends on is passed in
     reader: ConfigReader,
     path: YamlPath,
     model: OcspModel | None,
     *,
+    anchors: frozenset[str],
     clock_skew: timedelta,
     private_networks: Sequence[Network] = (),
 ) -> OcspSettings | None:
@@ -47,6 +49,7 @@ def read_ocsp(
         reader: of the file.
         path: of `ocsp`.
         model: what stands there, None for `off`.
+        anchors: the names of trust anchors and cross-certificates.
         clock_skew: of `trust`.
         private_networks: that are not public, and may be called.
 
@@ -57,10 +60,11 @@ def read_ocsp(
         reader.error((*path, "wait"), "expected a time of `10ms` to `5s`")
     if not _SHORTEST_AGE <= model.maximum_age <= _LONGEST_AGE:
         reader.error((*path, "maximum_age"), "expected a time of `1m` to `7d`")
-    hosts = _read_hosts(reader, path, model)
+    _check_who(reader, path, model)
     return OcspSettings(
         wait=model.wait,
-        hosts=hosts,
+        hosts=_read_hosts(reader, (*path, "hosts"), model.hosts),
+        anchor_hosts=_read_anchor_hosts(reader, (*path, "anchor_hosts"), model, anchors),
         url=_read_url(reader, (*path, "url"), model.url),
         responder_file=_read_responder(reader, (*path, "responder"), model.responder),
         nonce=model.nonce,
@@ -70,16 +74,38 @@ def read_ocsp(
     )
 
 
-def _read_hosts(reader: ConfigReader, path: YamlPath, model: OcspModel) -> frozenset[str]:
-    here = (*path, "hosts")
-    if not model.hosts and model.url is None and not reader.stands((*path, "url")):
+def _check_who(reader: ConfigReader, path: YamlPath, model: OcspModel) -> None:
+    """Report where nobody could be asked, and hosts that are not used."""
+    listed = {"hosts": model.hosts, "anchor_hosts": model.anchor_hosts}
+    if not any(listed.values()) and not reader.stands((*path, "url")):
+        here = (*path, "hosts")
         problem = "expected the hosts of responders, found none: nobody could be asked"
         reader.error(here if reader.stands(here) else path, problem, hint=_WHO)
-    if model.hosts and model.url is not None:
-        reader.warn(here, "not used: where `url` stands, nobody else is asked", hint="leave one of them out")
-    reader.unique(here, model.hosts)
-    read = [reader.read((*here, position), text, host_entry) for position, text in enumerate(model.hosts)]
+    for key, hosts in listed.items():
+        if hosts and model.url is not None:
+            reader.warn(
+                (*path, key),
+                "not used: where `url` stands, nobody else is asked",
+                hint="leave one of them out",
+            )
+
+
+def _read_hosts(reader: ConfigReader, path: YamlPath, hosts: tuple[str, ...]) -> frozenset[str]:
+    reader.unique(path, hosts)
+    read = [reader.read((*path, position), text, host_entry) for position, text in enumerate(hosts)]
     return frozenset(host for host in read if host is not None)
+
+
+def _read_anchor_hosts(
+    reader: ConfigReader, path: YamlPath, model: OcspModel, anchors: frozenset[str]
+) -> Mapping[str, frozenset[str]]:
+    for name in model.anchor_hosts:
+        if name not in anchors:
+            problem = f"there is no trust anchor `{shorten(name)}`"
+            reader.error((*path, name), problem, hint=suggest(name, anchors))
+    return MappingProxyType(
+        {name: _read_hosts(reader, (*path, name), hosts) for name, hosts in model.anchor_hosts.items()}
+    )
 
 
 def _read_url(reader: ConfigReader, path: YamlPath, text: str | None) -> str:

@@ -67,7 +67,11 @@ class TrustReader:
         ]
         crls = self._crls((*path, "revocation"), model.revocation)
         ocsp = read_ocsp(
-            reader, (*path, "revocation", "ocsp"), model.revocation.ocsp, clock_skew=model.clock_skew
+            reader,
+            (*path, "revocation", "ocsp"),
+            model.revocation.ocsp,
+            anchors=frozenset(anchor_reader.names),
+            clock_skew=model.clock_skew,
         )
         modes = {anchor.settings.revocation for anchor in anchors if anchor is not None}
         self._lint_revocation((*path, "revocation"), model.revocation, modes)

@@ -65,9 +65,13 @@ def cut(memory: "OrderedDict[_AnyKey, _AnyValue]", most: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """An answer, about which certificate (DER, with its issuer's), at what time; `wanted` by a request that waits."""
+    """An answer, about which certificate (DER, with its issuer's), at what time; `wanted` by a request that waits.
+
+    `anchor_id`: where the path ended for which it was asked.
+    """
 
     answer: Told
+    anchor_id: str
     certificate: bytes
     issuer: bytes
     at: datetime

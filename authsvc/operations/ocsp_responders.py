@@ -21,11 +21,12 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from authsvc.operations.fetch_connections import Network
@@ -80,13 +81,14 @@ class OcspSettings:
     """`trust.revocation.ocsp`.
 
     `wait`: how long one question may take. `hosts`: whose addresses in certificates may be called, as `host` or
-    `host:port`. `url`: who is asked about every certificate, whatever stands in it; empty for nobody.
-    `responder_file`: certificates (PEM) of the only responders that may sign. `private_networks`: networks that are not
-    public and may be called.
+    `host:port`; `anchor_hosts`: instead of those, by the id of the trust anchor that the path ends at. `url`: who is
+    asked about every certificate, whatever stands in it; empty for nobody. `responder_file`: certificates (PEM) of the
+    only responders that may sign. `private_networks`: networks that are not public and may be called.
     """
 
     wait: timedelta = timedelta(seconds=1)
     hosts: frozenset[str] = frozenset()
+    anchor_hosts: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     url: str = ""
     responder_file: Path | None = None
     nonce: NonceUse = NonceUse.SENT
@@ -114,6 +116,7 @@ class _Question:
 
     facts: CertificateFacts
     issuer: CertificateFacts
+    anchor_id: str
     now: datetime
     began: float
     limit: float
@@ -196,13 +199,6 @@ class OcspResponders:
             maximum_age=settings.maximum_age,
             clock_skew=settings.clock_skew,
         )
-        configured = {read_url(settings.url).entry} if settings.url else frozenset[str]()
-        self._policy = FetchPolicy(
-            hosts=settings.hosts | configured,
-            private_networks=settings.private_networks,
-            timeout=settings.wait,
-            maximum_octets=LARGEST_RESPONSE,
-        )
         self._wait = settings.wait.total_seconds()
         self._places = threading.BoundedSemaphore(MOST_QUESTIONS)
         self._memory = OcspMemory(settings.maximum_age)
@@ -220,7 +216,7 @@ class OcspResponders:
         facts: CertificateFacts,
         issuer: CertificateFacts,
         *,
-        anchor_id: str,  # noqa: ARG002 - the responders are the same for every anchor
+        anchor_id: str,  # noqa: ARG002 - an answer is believed for its issuer, whatever the path above
         now: datetime,
     ) -> OcspAnswer | None:
         """Return an answer that is at hand and still holds; None where there is none. Never waits."""
@@ -231,12 +227,12 @@ class OcspResponders:
         facts: CertificateFacts,
         issuer: CertificateFacts,
         *,
-        anchor_id: str,  # noqa: ARG002 - as above
+        anchor_id: str,
         now: datetime,
         deadline: float,
     ) -> OcspAnswer:
         """Ask about one certificate, or wait for somebody who does; see `OcspSource`."""
-        urls = self._urls_of(facts)
+        urls = self._urls_of(facts, anchor_id)
         if not urls:
             return OcspNotAsked()
         key, began = key_of(facts, issuer), self._monotonic()
@@ -249,6 +245,7 @@ class OcspResponders:
         question = _Question(
             facts=facts,
             issuer=issuer,
+            anchor_id=anchor_id,
             now=now,
             began=began,
             limit=min(began + self._wait, deadline),
@@ -320,26 +317,36 @@ class OcspResponders:
             if self._flights.setdefault(key, flight) is not flight:
                 return
         question = _Question(
-            facts=facts, issuer=issuer, now=self._now(), began=began, limit=began + self._wait, wanted=False
+            facts=facts,
+            issuer=issuer,
+            anchor_id=heard.anchor_id,
+            now=self._now(),
+            began=began,
+            limit=began + self._wait,
+            wanted=False,
         )
-        self._fly(flight, question, self._urls_of(facts))
+        self._fly(flight, question, self._urls_of(facts, heard.anchor_id))
 
     # --- one question
 
-    def _urls_of(self, facts: CertificateFacts) -> tuple[str, ...]:
+    def _urls_of(self, facts: CertificateFacts, anchor_id: str) -> tuple[str, ...]:
         """Return who may be asked: the configured responder, else those of the certificate that are allowed."""
         if facts.serial < 0:  # nobody has issued it by RFC 5280, and a request cannot name it
             return ()
         if self._settings.url:
             return (self._settings.url,)
-        return tuple(url for url in responder_urls(facts) if self._is_allowed(url))
+        policy = self._policy_for(anchor_id, self._wait)
+        return tuple(url for url in responder_urls(facts) if _is_allowed(url, policy))
 
-    def _is_allowed(self, url: str) -> bool:
-        try:
-            target = read_url(url)
-        except FetchFault:
-            return False
-        return target.scheme in {"http", "https"} and target.is_allowed(self._policy)
+    def _policy_for(self, anchor_id: str, seconds: float) -> FetchPolicy:
+        settings = self._settings
+        hosts = settings.anchor_hosts.get(anchor_id, settings.hosts)
+        return FetchPolicy(
+            hosts=frozenset({read_url(settings.url).entry}) if settings.url else hosts,
+            private_networks=settings.private_networks,
+            timeout=timedelta(seconds=seconds),
+            maximum_octets=LARGEST_RESPONSE,
+        )
 
     def _fly(self, flight: _Flight, question: _Question, urls: tuple[str, ...]) -> OcspAnswer:
         """Ask, and let everybody know who waits."""
@@ -411,6 +418,7 @@ class OcspResponders:
     def _keep(self, question: _Question, answer: Told) -> Told:
         heard = Heard(
             answer=answer,
+            anchor_id=question.anchor_id,
             certificate=question.facts.der,
             issuer=question.issuer.der,
             at=self._time_of(question),
@@ -430,7 +438,7 @@ class OcspResponders:
                 build_request(question.facts, question.issuer, nonce=nonce),
                 content_type=_REQUEST_TYPE,
                 accept=_RESPONSE_TYPE,
-                policy=replace(self._policy, timeout=timedelta(seconds=seconds)),
+                policy=self._policy_for(question.anchor_id, seconds),
             )
             problem = ""
         except FetchFault as fault:
@@ -443,3 +451,11 @@ class OcspResponders:
         with self._lock:
             self._skipped += 1
         return OcspUnavailable(source=url, problem=problem)
+
+
+def _is_allowed(url: str, policy: FetchPolicy) -> bool:
+    try:
+        target = read_url(url)
+    except FetchFault:
+        return False
+    return target.scheme in {"http", "https"} and target.is_allowed(policy)

@@ -147,12 +147,13 @@ def ocsp(folder: Path, keys: str) -> OcspSettings | None:
 
 def test_whom_to_ask_about_certificates_is_read_whole(folder: Path) -> None:
     asked = (
-        "{wait: 500ms, hosts: [OCSP.example.com, 'ocsp.example.com:8080'], responder: corp-issuing.pem, "
-        "nonce: required, maximum_age: 2h}"
+        "{wait: 500ms, hosts: [OCSP.example.com, 'ocsp.example.com:8080'], anchor_hosts: {corp: []}, "
+        "responder: corp-issuing.pem, nonce: required, maximum_age: 2h}"
     )
     assert OcspSettings(
         wait=timedelta(milliseconds=500),
         hosts=frozenset({"ocsp.example.com", "ocsp.example.com:8080"}),
+        anchor_hosts={"corp": frozenset()},
         responder_file=folder / "corp-issuing.pem",
         nonce=NonceUse.REQUIRED,
         maximum_age=timedelta(hours=2),

@@ -258,6 +258,21 @@ def test_t31_nobody_is_called_whose_host_is_not_listed(lay: Lay) -> None:
     assert [] == place.server.requests
 
 
+def test_t31_hosts_are_listed_for_each_authority(lay: Lay) -> None:
+    server = lay().server
+    elsewhere, here = frozenset({"ocsp.example.com"}), frozenset({server.host})
+    place = lay(anchor_hosts={"corp": elsewhere})
+    assert OcspNotAsked() == place.ask(place.issue())
+    place = lay(anchor_hosts={"partner": elsewhere})
+    assert isinstance(place.ask(place.issue()), OcspGood)
+    place = lay(hosts=elsewhere, anchor_hosts={"corp": here})
+    dave = place.issue()
+    assert isinstance(place.ask(dave), OcspGood)
+    place.clocks.now = NOW + timedelta(minutes=50)
+    assert 1 == place.responders.refresh()  # of the same authority
+    assert 3 == len(server.requests)
+
+
 def test_t31_addresses_that_are_none_are_not_called(lay: Lay) -> None:
     place = lay()
     host = place.server.host
