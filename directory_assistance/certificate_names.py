@@ -226,6 +226,19 @@ def read_stored_certificate(der: bytes) -> StoredFacts | None:
     )
 
 
+def read_distinguished_name(encoded: bytes) -> DistinguishedName | None:
+    """Read one Name as a certificate encodes it (RFC 5280 section 4.1.2.4), leaf first; it may be empty.
+
+    None where it cannot be read, or must take part in no comparison: see `CertificateNames.unusable`.
+    """
+    names = _Names()
+    try:
+        name = names.read_dn(read_element(encoded, SEQUENCE), "name")
+    except (DerSyntaxError, CertificateSyntaxError):
+        return None
+    return None if names.unusable else name
+
+
 def read_validity(der: bytes) -> tuple[datetime, datetime] | None:
     """Return the first and the last instant of a certificate's life (UTC), None if it cannot be read."""
     try:
@@ -233,26 +246,6 @@ def read_validity(der: bytes) -> tuple[datetime, datetime] | None:
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
         return None
     return certificate.not_valid_before_utc, certificate.not_valid_after_utc
-
-
-def read_distinguished_name(der: bytes) -> DistinguishedName | None:
-    """Read a Name as a certificate or a revocation list has it (RFC 5280 section 4.1.2.4).
-
-    Args:
-        der: the whole SEQUENCE.
-
-    Returns:
-        The name, leaf first; an empty one is possible. None where it is no Name, has more than 100 attributes, or
-        holds what must not take part in comparisons (control characters, an unpaired surrogate, a value that is no
-        character string).
-
-    """
-    names = _Names()
-    try:
-        dn = names.read_dn(read_element(der, SEQUENCE), "name")
-    except (DerSyntaxError, CertificateSyntaxError):
-        return None
-    return None if names.unusable else dn
 
 
 def attribute_values(dn: DistinguishedName, oid: str) -> tuple[str, ...]:

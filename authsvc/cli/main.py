@@ -2,12 +2,23 @@
 
 import typer
 
-from authsvc.cli import apply, check_config, demo, explain, export, init, openapi, serve, verify_directory
+from authsvc.cli import (
+    apply,
+    blocks,
+    check_config,
+    demo,
+    explain,
+    export,
+    init,
+    openapi,
+    serve,
+    verify_directory,
+)
 from authsvc.cli.application import app
 
 __all__ = ["main", "register_commands"]
 
-_COMMANDS = (apply, check_config, demo, explain, export, init, openapi, serve, verify_directory)
+_COMMANDS = (apply, blocks, check_config, demo, explain, export, init, openapi, serve, verify_directory)
 
 
 def register_commands() -> typer.Typer:

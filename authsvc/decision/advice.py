@@ -19,6 +19,8 @@ def advise(verdict: Verdict) -> str:
     match verdict:
         case Allowed():
             return ""
+        case Denied(block_id=int() as number):
+            return f"ask the owner of block {number} named above, and remove it when it has served (`authsvc blocks`)"
         case Denied(reason=reason, access=EffectiveAccess() as access) if reason in _LACKING:
             return _advise_access(access, _LACKING[reason])
         case Denied(reason=reason) | Undecided(reason=reason):

@@ -2,16 +2,18 @@
 
     1 present     what was presented                    -> a presented certificate, or none
     2 verify      certification path, our profile       -> a verified certificate
-    3 revocation  of every certificate of the path      -> evidence
+    3 revocation  emergency blocks, then the lists, of
+                  every certificate of the path         -> evidence
     4 name        the names the certificate asserts     -> candidates        } in
     5 search      directory after directory             -> one bound entry   } directory_assistance.search
-    6 identify    name for ACLs, groups                 -> an identity
+    6 identify    blocks of the name; ACL name, groups  -> an identity
     7 decide      database ACL and requirement          -> effective access
     8 answer                                            -> a verdict
 
 Invariants:
 
 * One clock reading and one snapshot per request; nothing here reads a clock, a file or a setting.
+* Emergency blocks are asked for once, when there is a path, and count for both of their steps.
 * A fault is never an answer: it becomes `Undecided`, here and nowhere else, and carries no identity.
 * Every way out is a `return` of a verdict; `Allowed` is built in three places, each with its subject.
 """
@@ -32,10 +34,10 @@ from authsvc.access.acl import (
     unmet_requirement,
 )
 from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarget, Target
-from authsvc.decision.ports import Databases, StoreFault
+from authsvc.decision.ports import Blocks, Databases, StoreFault
 from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
-from authsvc.decision.wording import tell_matches, tell_unmet
+from authsvc.decision.wording import tell_block, tell_matches, tell_unmet
 from authsvc.presented.presentation import (
     NoCertificate,
     PresentedCertificate,
@@ -44,6 +46,7 @@ from authsvc.presented.presentation import (
 )
 from authsvc.reason import Reason
 from authsvc.trust.anchors import TrustStore
+from authsvc.trust.blocks import Block, BlockList
 from authsvc.trust.ocsp_answer import OcspSource
 from authsvc.trust.path import PathRefusal, VerifiedCertificate, verify_path
 from authsvc.trust.revocation import (
@@ -102,6 +105,7 @@ class Snapshot:
     databases: Databases
     policy: Policy
     version: str
+    blocks: Blocks = BlockList()  # noqa: RUF009 - a list without blocks never changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +162,8 @@ class _Decision:
         self._path_end: datetime | None = None
         self._entry_end: datetime | None = None
         self._revocation: RevocationEvidence | None = None
+        self._blocks = BlockList()  # read once a certificate has a path; of strangers nobody asks the store
+        self._block: Block | None = None
         self._identity: Identity | None = None
         # The domains whose directories were asked; beside search outcome and identity, which a verdict about
         # Anonymous drops although it rests on nobody's having been found.
@@ -204,7 +210,7 @@ class _Decision:
         return self._decide_access(target)  # steps 7 and 8
 
     def _verify(self, presented: PresentedCertificate) -> Denied | Undecided | None:
-        """Steps 2 and 3: path, profile, revocation."""
+        """Steps 2 and 3: path, profile, emergency blocks, revocation."""
         self._step = "verify"
         snapshot, front_end = self._snapshot, self._request.front_end
         verified = verify_path(
@@ -225,6 +231,11 @@ class _Decision:
         if verified.expired_accepted:
             self._notes.append("expired, accepted by insecure_accept_expired")
         self._step = "revocation"
+        self._blocks = snapshot.blocks.current()
+        hit = self._blocks.find(verified.path, now=self._moment.now)
+        if hit is not None:
+            what = f"`{hit.certificate.subject_text}` of the certification path"
+            return self._denied_by_block(Reason.CERTIFICATE_REVOKED, hit.block, what)
         match check_revocation(verified, snapshot.revocation, now=self._moment.now):
             case RevocationRefusal() as refusal:
                 return self._denied(refusal.reason, refusal.detail)
@@ -263,6 +274,11 @@ class _Decision:
         self._notes.extend(outcome.warnings)
         self._entry_end = outcome.entry.expires
         self._step = "identify"
+        for name in (outcome.name, outcome.own_name):
+            block = self._blocks.find_identity(name, now=self._moment.now)
+            if block is not None:
+                what = f"`{shorten(render_name(name))}` in `{outcome.domain.domain}`"
+                return self._denied_by_block(Reason.ENTRY_DISABLED, block, what)
         self._asked.add(snapshot.assistance.primary.domain)
         denying = denying_group_of(
             snapshot.assistance, outcome, snapshot.policy.deny_access, deadline=deadline
@@ -410,9 +426,15 @@ class _Decision:
             certificate=self._certificate,
             revocation=self._revocation,
             valid_until=self._valid_until(self._snapshot.policy.refused_lifetime),
+            block_id=None if self._block is None else self._block.id,
             notes=tuple(self._notes),
             trace=self._trace.lines,
         )
+
+    def _denied_by_block(self, reason: Reason, block: Block, what: str) -> Denied:
+        """Refuse by an emergency block; the refusal is remembered for no longer than the block lasts."""
+        self._block = block
+        return self._denied(reason, tell_block(block, what))
 
     def _undecided(self, reason: Reason, detail: str) -> Undecided:
         self._trace.note(self._step, reason.value, detail)
@@ -427,11 +449,13 @@ class _Decision:
     def _valid_until(self, lifetime: timedelta) -> datetime:
         """Return what bounds a cached verdict: the earliest of all that it rests on.
 
-        That is its own life, the ends of path and entry, the next update of a list, and the life of an answer from each
-        of the directories asked that tell no changes.
+        That is its own life, the ends of path, entry and block, the next update of a list, and the life of an answer
+        from each of the directories asked that tell no changes.
         """
         bounds = [self._moment.now + lifetime]
         bounds.extend(end for end in (self._path_end, self._entry_end) if end is not None)
+        if self._block is not None and self._block.ends is not None:
+            bounds.append(self._block.ends)
         if self._revocation is not None and self._revocation.next_update is not None:
             bounds.append(self._revocation.next_update)
         lifetimes = self._snapshot.policy.domain_lifetimes

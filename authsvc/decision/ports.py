@@ -1,16 +1,18 @@
 """What the pipeline asks of the store, as protocols: it never imports a database.
 
-Not here: the implementation (`store/databases.py`) and the directories (`directory_assistance.directory`).
+Not here: the implementations (`store/databases.py`, `store/blocks.py`) and the directories
+(`directory_assistance.directory`).
 INVARIANT: a store that cannot answer raises a `StoreFault`; it never answers "no such database" instead,
 because a missing database is a refusal (`database_unknown`) and a broken store is undecided
-(`store_unavailable`).
+(`store_unavailable`). For the same reason it never answers "no blocks".
 """
 
 from typing import Protocol
 
 from authsvc.access.acl import Database
+from authsvc.trust.blocks import BlockList
 
-__all__ = ["Databases", "StoreFault"]
+__all__ = ["Blocks", "Databases", "StoreFault"]
 
 
 class StoreFault(Exception):  # noqa: N818 - a fault is this project's word for it (GLOSSARY.md)
@@ -36,6 +38,19 @@ class Databases(Protocol):
 
         Raises:
             StoreFault: the store could not answer.
+
+        """
+        ...
+
+
+class Blocks(Protocol):
+    """The emergency blocks, as of now. A `BlockList` is one, whose blocks do not change."""
+
+    def current(self) -> BlockList:
+        """Return all blocks, those added just now by another process too.
+
+        Raises:
+            StoreFault: the store could not answer, or holds what cannot be read.
 
         """
         ...

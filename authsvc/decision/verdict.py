@@ -46,7 +46,7 @@ class Denied:
     """Access is refused. `identity` is given where it is known (403), for the audit record, never as a header.
 
     `step` is the one of the eight that refused; `detail` says what was expected and found, for
-    administrators.
+    administrators. `block_id` is the number of the emergency block that refused, None where none did.
     """
 
     reason: Reason
@@ -57,6 +57,7 @@ class Denied:
     certificate: VerifiedCertificate | None = None
     revocation: RevocationEvidence | None = None
     valid_until: datetime
+    block_id: int | None = None
     notes: tuple[str, ...] = ()
     trace: tuple[TraceLine, ...] = ()
 

@@ -1,16 +1,18 @@
-"""How a decision by an ACL is told: which entries matched, at which step, and what each holds.
+"""How a decision is told: by an ACL, which entries matched, at which step, and what each holds; by which block.
 
 Texts for administrators, in traces and in the detail of a refusal. Nothing is decided here: what is told is
-what `authsvc.access.acl.explain_access` found. Everything that an ACL or a directory chose is shortened.
+what `authsvc.access.acl.explain_access` found, or a block. Everything that an ACL, a directory or the maker of a block
+chose is shortened.
 """
 
 from collections.abc import Iterator, Sequence
 
 from authsvc.access.acl import AccessExplanation, DecidedBy, EntryMatch, Requirement
+from authsvc.trust.blocks import Block
 from directory_assistance.entry import GroupMembership
 from directory_assistance.errors import shorten
 
-__all__ = ["tell_matches", "tell_unmet"]
+__all__ = ["tell_block", "tell_matches", "tell_unmet"]
 
 _MOST = 5
 """Entries, or groups of one entry, that a text names one by one; the trace has every entry."""
@@ -21,6 +23,15 @@ _STEPS = {
     DecidedBy.DEFAULT: "as nothing else matches",
     DecidedBy.ANONYMOUS: "without a certificate",
 }
+
+
+def tell_block(block: Block, what: str) -> str:
+    """Return which emergency block refuses what, who answers for it, why, and until when."""
+    end = "without an end" if block.ends is None else f"until {block.ends:%Y-%m-%d %H:%M:%S} UTC"
+    return (
+        f"{what} is under emergency block {block.id} ({block.blocked.kind}, of {shorten(block.owner)}, {end}): "
+        f"{shorten(block.reason)}"
+    )
 
 
 def tell_matches(explanation: AccessExplanation) -> Iterator[tuple[str, str]]:

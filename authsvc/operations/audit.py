@@ -28,7 +28,7 @@ from typing import Final, TypeAlias, assert_never
 
 from authsvc.access.acl import EffectiveAccess
 from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarget, Target
-from authsvc.decision.verdict import Allowed, Undecided, Verdict
+from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
 from authsvc.original_request import OriginalRequest
 from authsvc.presented.presentation import Presentation, PresentedCertificate
 from authsvc.reason import Reason
@@ -199,6 +199,8 @@ def _render_verdict(verdict: Verdict, *, with_trace: bool) -> str:
     members: dict[str, Json] = {"verdict": verdict.reason.value}
     if not isinstance(verdict, Allowed):
         members |= {"verdict_detail": verdict.detail, "step": verdict.step}
+    if isinstance(verdict, Denied) and verdict.block_id is not None:
+        members["block_id"] = verdict.block_id
     if not isinstance(verdict, Undecided):
         if verdict.identity is not None:
             members["identity"] = _identity(verdict.identity)

@@ -27,6 +27,7 @@ from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Verdict
 from authsvc.operations import watches
 from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord
+from authsvc.operations.block_register import BlockRegister
 from authsvc.operations.decider import Decider
 from authsvc.operations.fetching import Fetcher
 from authsvc.operations.hosts import HostLog, host_statuses
@@ -39,10 +40,12 @@ from authsvc.operations.verifying import DirectoryVerifier
 from authsvc.operations.watches import Watches
 from authsvc.reason import Reason
 from authsvc.settings import Settings, UnknownCertificate
+from authsvc.store.blocks import SqlBlocks
 from authsvc.store.bootstrap import note_manager_used, verify_token
 from authsvc.store.databases import SqlDatabases
 from authsvc.store.migrate import migrate, require_schema
 from authsvc.store.schema import GenerationReader, open_engine
+from authsvc.trust.anchors import TrustAnchor
 from authsvc.trust.certificate import CertificateFacts
 from authsvc.trust.revocation import RevocationSnapshot
 from directory_assistance.backends import REMEMBERED, open_directory
@@ -179,7 +182,7 @@ class Service:
 
     `decider` answers requests, `settings` is the configuration it was made of, `version` names it in every
     answer. `audit` is None where nothing is served. `verifier` looks at single directories. `answers` counts them by
-    front end and true reason; of the event loop alone.
+    front end and true reason; of the event loop alone. `block_register` keeps the emergency blocks.
 
     INVARIANT: nobody is answered from the cache unless the stores' generations were read less than
     `_LONGEST_SILENCE_SECONDS` ago: a store that fails, or that hangs, makes the epoch unknown.
@@ -216,6 +219,8 @@ class Service:
             assistance, off=_not_watched(settings.directory_assistance), wake=self._wake.set
         )
         self._databases = SqlDatabases(engines[0])
+        self._blocks = SqlBlocks(engines[0])
+        self.block_register = BlockRegister(engines[0], now=now)
         self._generations = tuple(map(GenerationReader, engines))
         self.verifier = self._verifier_of(assistance)
         asking = self._verifier_of(self._without_memory)
@@ -334,6 +339,7 @@ class Service:
             self._ocsp.close()
         self._assistance.close()
         self._databases.close()
+        self._blocks.close()
         for reader in self._generations:
             reader.close()
         for engine in self._engines:
@@ -411,6 +417,7 @@ class Service:
         try:
             if self._databases.find(DIRECTORY_DATABASE) is None:
                 problems.append(f"the built-in database `{DIRECTORY_DATABASE}` is missing")
+            self._blocks.current()
         except StoreFault as fault:
             problems.append(str(fault))
         silent: set[str] = set()
@@ -430,6 +437,11 @@ class Service:
     def domains(self) -> tuple[AnyDomain, ...]:
         """The primary, then the others as configured, disabled ones too."""
         return self._assistance.every_domain
+
+    @property
+    def anchors(self) -> tuple[TrustAnchor, ...]:
+        """All trust anchors as they are now."""
+        return self._trust.current.store.anchors
 
     @property
     def authorities(self) -> tuple[bytes, ...]:
@@ -484,6 +496,7 @@ class Service:
             databases=self._databases,
             policy=self._policy,
             version=self.version,
+            blocks=self._blocks,
         )
 
     def _current_snapshot(self) -> tuple[Snapshot, object | None]:

@@ -1,11 +1,11 @@
 """The tables of the service, and the one way to open and write a database that holds them.
 
 The tables of people and groups are `directory_assistance.sql_tables`; the tables here (databases, ACLs,
-their log, settings) stand in the same metadata, so that one migration makes both. A secondary `sql`
+emergency blocks, their logs, settings) stand in the same metadata, so that one migration makes both. A secondary `sql`
 directory has all of them and uses the first half.
 
 Not here: how a schema comes into being (`migrate.py`), and what the rows mean (`people.py`, `groups.py`,
-`databases.py`).
+`databases.py`, `blocks.py`).
 
 INVARIANT: every write goes through `open_change`. It takes the write lock before it reads anything, so
 that what a change checks ("this name is free", "another Manager remains") still holds when it is
@@ -58,6 +58,8 @@ __all__ = [
     "GenerationReader",
     "acl_entries",
     "acl_log",
+    "block_log",
+    "blocks",
     "database_roles",
     "databases",
     "ensure_generation",
@@ -142,6 +144,32 @@ acl_log = Table(
     Column("before", JSON(none_as_null=True), nullable=True),  # null: the database was created
     Column("after", JSON(none_as_null=True), nullable=True),  # null: the database was deleted
     Index("ix_acl_log_database", "database_key", "id"),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("value", Text, nullable=False),  # as `trust.block_reading` writes it
+    Column("serial", String(64), nullable=True),  # hexadecimal behind `0x`; null but for `issuer_serial`
+    Column("owner", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("ends", String(27), nullable=True),  # `render_time`; null: it does not end
+    Column("created_by", Text, nullable=False),
+    Column("created_at", String(27), nullable=False),  # `render_time`
+    sqlite_autoincrement=True,  # no number is used twice: audit records name blocks that are gone
+)
+
+block_log = Table(
+    "block_log",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("block_id", Integer, nullable=False),  # no foreign key: the log outlives its block
+    Column("at", String(27), nullable=False),  # `render_time`
+    Column("actor", Text, nullable=False),
+    Column("before", JSON(none_as_null=True), nullable=True),  # null: the block was added
+    Column("after", JSON(none_as_null=True), nullable=True),  # null: the block was removed
 )
 
 settings = Table(

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 
 from authsvc.operations.service import Service
 from authsvc.reason import Reason, outward_reason
-from authsvc.web.api import decisions, directories, health, metrics
+from authsvc.web.api import blocks, decisions, directories, health, metrics, trust_anchors
 from authsvc.web.api.callers import CallRefused, request_id_of
 from authsvc.web.api.documents import ProblemDocument
 from authsvc.web.api.sub_request import SUB_REQUEST_PATHS
@@ -86,6 +86,9 @@ def create_app(
     app.include_router(decisions.explanations)
     app.include_router(directories.states)
     app.include_router(directories.verifications)
+    app.include_router(trust_anchors.router)
+    app.include_router(blocks.listing)
+    app.include_router(blocks.changes)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.add_middleware(_Outermost)

@@ -832,6 +832,7 @@ def test_the_openapi_document_is_open_to_everybody(shared: Api) -> None:
     assert reply.status == 200
     paths = {"/auth", "/v1/authenticate", "/v1/authorize", "/v1/explain", "/healthz", "/readyz", "/metrics"}
     paths |= {"/v1/directories", "/v1/directories/{domain}/verify"}
+    paths |= {"/v1/blocks", "/v1/blocks/{number}", "/v1/trust-anchors", "/v1/cross-certificates"}
     assert paths == set(reply.document["paths"])
     assert not [
         (path, status)

@@ -18,7 +18,7 @@ from authsvc.cli.apply import local_actor
 from authsvc.cli.output import command_line, counted, place, visible
 from authsvc.store.bootstrap import read_token_file, verify_token
 from authsvc.store.schema import open_engine
-from tests.support.command_line import command_names, document_of, run_authsvc
+from tests.support.command_line import command_names, command_paths, document_of, run_authsvc
 from tests.support.curl import run_curl
 from tests.support.sample_world import free_ports
 
@@ -634,12 +634,12 @@ def test_without_any_configuration_the_error_says_how_to_get_one(
     )
 
 
-WITH_CONFIGURATION = ["apply", "check-config", "explain", "export", "serve", "verify-directory"]
+WITH_CONFIGURATION = ["apply", "blocks", "check-config", "explain", "export", "serve", "verify-directory"]
 
 
 @pytest.mark.parametrize("command", WITH_CONFIGURATION)
 def test_a_configuration_that_is_not_there_is_an_error_of_every_command(tmp_path: Path, command: str) -> None:
-    argument = {"apply": ["people.yaml"], "explain": ["none"]}.get(command, [])
+    argument = {"apply": ["people.yaml"], "blocks": ["list"], "explain": ["none"]}.get(command, [])
     result = run_authsvc(command, *argument, config=tmp_path / "authsvc.yaml")
     assert result.exit_code == 2
     assert str(tmp_path / "authsvc.yaml") in result.stderr
@@ -690,6 +690,7 @@ def test_every_command_of_the_contract_is_there() -> None:
     assert command_names() == {
         *(
             "apply",
+            "blocks",
             "check-config",
             "demo",
             "explain",
@@ -702,17 +703,22 @@ def test_every_command_of_the_contract_is_there() -> None:
     }
 
 
-@pytest.mark.parametrize("command", sorted(command_names()))
-def test_every_command_has_help_and_can_print_json(command: str) -> None:
-    result = run_authsvc(command, "--help")
+@pytest.mark.parametrize(
+    "command", [pytest.param(each, id=" ".join(each)) for each in sorted(command_paths())]
+)
+def test_every_command_has_help_and_can_print_json(command: tuple[str, ...]) -> None:
+    result = run_authsvc(*command, "--help")
     assert result.exit_code == 0
     assert "--json" in result.stdout
     assert "..." not in result.stdout.partition("Options")[0]
 
 
-@pytest.mark.parametrize("command", sorted(command_names() - {"demo", "openapi"}))
-def test_every_command_with_a_configuration_takes_it_after_its_name_too(command: str) -> None:
-    assert "--config" in run_authsvc(command, "--help").stdout
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(each, id=" ".join(each)) for each in sorted(command_paths() - {("demo",), ("openapi",)})],
+)
+def test_every_command_with_a_configuration_takes_it_after_its_name_too(command: tuple[str, ...]) -> None:
+    assert "--config" in run_authsvc(*command, "--help").stdout
 
 
 def test_the_version_is_told() -> None:

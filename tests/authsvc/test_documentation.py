@@ -14,7 +14,7 @@ from authsvc.reason import HIDDEN_REASON, Reason, outward_reason
 from authsvc.sample_world.nginx import IDENTITY_HEADERS, render_nginx_configuration
 from authsvc.web.responses import IdentityHeader
 from directory_assistance.candidates import FindBy
-from tests.support.command_line import command_names, run_authsvc
+from tests.support.command_line import command_names, command_paths, run_authsvc
 from tests.support.config_keys import known_keys
 
 ROOT = Path(__file__).parents[2]
@@ -140,7 +140,8 @@ def test_every_command_that_is_named_is_one_and_has_the_options(path: Path) -> N
             continue
         assert command in command_names(), command
         options = {argument for argument in arguments if argument.startswith("--")}
-        text = run_authsvc(command, "--help").stdout
+        deeper = tuple(arguments[:1]) if (command, *arguments[:1]) in command_paths() else ()
+        text = run_authsvc(command, *deeper, "--help").stdout
         assert not [option for option in options if option not in text]
 
 

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from authsvc.cli.main import register_commands
 
-__all__ = ["Result", "command_names", "document_of", "run_authsvc"]
+__all__ = ["Result", "command_names", "command_paths", "document_of", "run_authsvc"]
 
 
 def command_names() -> frozenset[str]:
@@ -17,6 +17,20 @@ def command_names() -> frozenset[str]:
     group = get_command(register_commands())
     assert isinstance(group, TyperGroup)
     return frozenset(group.commands)
+
+
+def command_paths() -> frozenset[tuple[str, ...]]:
+    """Return the words of every command that does something: one, or a group's name and the command's in it."""
+    group = get_command(register_commands())
+    assert isinstance(group, TyperGroup)
+    found: set[tuple[str, ...]] = set()
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            found |= {(name, each) for each in command.commands}
+        else:
+            assert isinstance(command, TyperCommand)
+            found.add((name,))
+    return frozenset(found)
 
 
 def run_authsvc(*arguments: str | Path, config: Path | None = None, text: str | None = None) -> Result:

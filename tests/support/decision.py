@@ -13,11 +13,12 @@ from authsvc.access.databases import DatabaseTarget, Target
 from authsvc.access.entries import AclEntry
 from authsvc.access.levels import Level
 from authsvc.decision.pipeline import Moment, Policy, Snapshot, decide
-from authsvc.decision.ports import StoreFault
+from authsvc.decision.ports import Blocks, StoreFault
 from authsvc.decision.request import DecisionRequest, FrontEndPolicy
 from authsvc.decision.verdict import Verdict
 from authsvc.presented.presentation import Presentation, PresentedCertificate
 from authsvc.trust.anchors import AnchorSettings, TrustAnchor, TrustStore
+from authsvc.trust.blocks import BlockList
 from authsvc.trust.certificate import read_certificate
 from authsvc.trust.crl import read_crl
 from authsvc.trust.revocation import RevocationSnapshot
@@ -175,6 +176,7 @@ class Case:
         )
     )
     policy: Policy = field(default_factory=Policy)
+    blocks: Blocks = field(default_factory=BlockList)
     exhaustive: bool = False
 
     def decide(self) -> Verdict:
@@ -188,6 +190,7 @@ class Case:
             databases=self.databases,
             policy=self.policy,
             version="test",
+            blocks=self.blocks,
         )
         request = DecisionRequest(
             presentation=self.presentation,

@@ -47,6 +47,7 @@ __all__ = [
     "admit_auditor",
     "admit_decision_caller",
     "admit_reader",
+    "admit_trust_manager",
     "admitted_by",
     "request_id_of",
     "service_of",
@@ -167,6 +168,17 @@ async def admit_reader(request: Request, service: Service) -> Caller:
     """
     _require_api(request)
     return await _admit_administrator(request, service, role=None)
+
+
+async def admit_trust_manager(request: Request, service: Service) -> Caller:
+    """Admit an administrator with role `TrustManager` (or the bootstrap token) on the listener `api`.
+
+    Raises:
+        CallRefused: anybody else, or a caller about whom nothing could be decided.
+
+    """
+    _require_api(request)
+    return await _admit_administrator(request, service, role="TrustManager")
 
 
 async def admit_decision_caller(request: Request, service: Service) -> Caller:

@@ -18,21 +18,18 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from authsvc.operations.audit import DecisionRecord
 from authsvc.operations.service import Service
 from authsvc.operations.verifying import VerifierBusy
 from authsvc.reason import Reason
 from authsvc.web.api.callers import (
-    Caller,
     CallerOf,
     CallRefused,
     ServiceOf,
     admit_auditor,
     admit_reader,
     admitted_by,
-    request_id_of,
 )
-from authsvc.web.connection import connection_of
+from authsvc.web.api.recording import record_answer
 from directory_assistance.backends.verifying import kind_of
 from directory_assistance.domains import AnyDomain, PrimaryDomain
 from directory_assistance.naming import render_rule
@@ -144,7 +141,7 @@ async def list_directories(request: Request, caller: CallerOf, service: ServiceO
         request.app.state.directory_states = flight
     checked: list[tuple[AnyDomain, str]] = await asyncio.shield(flight)
     problems = {domain.domain: problem for domain, problem in checked}
-    _record(request, service, caller, "directories listed for")
+    record_answer(request, service, caller, "directories listed for")
     return DirectoriesDocument(
         directories=[_write_state(service, position, problems) for position in range(len(service.domains))],
         policy_version=service.version,
@@ -186,29 +183,5 @@ async def verify_directory(
     except VerifierBusy as busy:
         raise CallRefused(Reason.OVERLOADED, str(busy)) from busy
     failed = sum(check.result is CheckResult.FAILED for check in verification.checks)
-    _record(request, service, caller, f"directory {found} verified, {failed} checks failed, for")
+    record_answer(request, service, caller, f"directory {found} verified, {failed} checks failed, for")
     return write_verification(verification)
-
-
-def _record(request: Request, service: Service, caller: Caller, what: str) -> None:
-    """Record an answer that is about to be sent.
-
-    Raises:
-        CallRefused: it could not be recorded.
-
-    """
-    recorded = service.record_decision(
-        DecisionRecord(
-            time=service.now(),
-            request_id=request_id_of(request),
-            caller_request_id=request.headers.get("x-request-id", ""),
-            front_end=caller.front_end.name,
-            peer=connection_of(request.scope).peer,
-            status=200,
-            reason=Reason.ALLOWED,
-            detail=f"{what} {caller.actor}",
-            policy_version=service.version,
-        )
-    )
-    if not recorded:
-        raise CallRefused(Reason.STORE_UNAVAILABLE, "the answer could not be recorded")
