@@ -33,6 +33,7 @@ from tests.support.ocsp import (
     access_to,
     by_key,
     by_name,
+    certificate_id,
     delegate,
     encoded_time,
     extension,
@@ -596,8 +597,7 @@ def with_single(*fields: bytes) -> bytes:
     return signed_part(by_key(W.issuing), encoded_time(NOW), der_element(SEQUENCE, inner))
 
 
-ID = single(W.dave, W.issuing)  # its first field is the CertID
-CERT_ID = ID[2:][: 2 + ID[3]] if ID[1] < 0x80 else ID[3:][: 2 + ID[4]]
+CERT_ID = certificate_id(W.dave, W.issuing)
 
 SHAPES = {
     "nothing": b"",
