@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 import pydantic
 
+from authsvc.operations.ocsp_responders import NonceUse
 from authsvc.presented.original_headers import OriginalKind, OriginalPart
 from authsvc.settings import UnknownCertificate
 from authsvc.trust.anchors import RevocationMode
@@ -29,6 +30,7 @@ __all__ = [
     "FileModel",
     "FrontEndModel",
     "HeadersModel",
+    "OcspModel",
     "RefreshModel",
     "ResponseCacheModel",
     "RevocationModel",
@@ -134,9 +136,15 @@ class RefreshModel(ConfigModel):
 
 
 class OcspModel(ConfigModel):
-    """`ocsp`; empty for `off`."""
+    """`ocsp`."""
 
-    wait: Duration | None = None
+    wait: Duration = timedelta(seconds=1)
+    hosts: Texts = ()
+    anchor_hosts: dict[str, Texts] = pydantic.Field(default_factory=dict)
+    url: Text | None = None
+    responder: Text | None = None
+    nonce: Annotated[NonceUse, Lax] = NonceUse.SENT
+    maximum_age: Duration = timedelta(hours=1)
 
 
 def _read_mode(value: object) -> object:
@@ -145,8 +153,8 @@ def _read_mode(value: object) -> object:
 
 def _read_off(value: object) -> object:
     if isinstance(value, str) and value != "off":
-        raise ValueError(f"expected `off` or a mapping with `wait`, found `{shorten(value)}`")
-    return {} if isinstance(value, str) else value
+        raise ValueError(f"expected `off` or a mapping with `hosts` or `url`, found `{shorten(value)}`")
+    return None if isinstance(value, str) else value
 
 
 class AnchorModel(ConfigModel):
@@ -189,7 +197,7 @@ class RevocationModel(ConfigModel):
     refresh: RefreshModel = RefreshModel()
     grace: Duration = timedelta(0)
     cache: Text = "var/revocation"
-    ocsp: Annotated[OcspModel, pydantic.BeforeValidator(_read_off)] = OcspModel()
+    ocsp: Annotated[OcspModel | None, pydantic.BeforeValidator(_read_off)] = None
 
 
 class TrustModel(ConfigModel):

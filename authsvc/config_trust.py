@@ -14,6 +14,7 @@ from typing import Final
 
 from authsvc.config_anchors import REVOCATION_OFF, AnchorReader
 from authsvc.config_models import RevocationModel, TrustModel
+from authsvc.config_ocsp import read_ocsp
 from authsvc.config_revocation import RevocationReader
 from authsvc.operations.revocation_sources import RevocationSettings
 from authsvc.operations.trust_files import TrustSettings
@@ -68,16 +69,21 @@ class TrustReader:
         revocation = RevocationReader(reader).read(
             (*path, "revocation"), model.revocation, anchor_reader.hosts
         )
-        if isinstance(reader.loaded.value_at((*path, "revocation", "ocsp")), dict):
-            reader.error(
-                (*path, "revocation", "ocsp"), "OCSP is not yet supported by this version", hint="`ocsp: off`"
-            )
+        ocsp = read_ocsp(
+            reader,
+            (*path, "revocation", "ocsp"),
+            model.revocation.ocsp,
+            anchors=frozenset(anchor_reader.names),
+            clock_skew=model.clock_skew,
+            private_networks=revocation.fetch.private_networks,
+        )
         modes = {anchor.settings.revocation for anchor in anchors if anchor is not None}
         self._lint_revocation((*path, "revocation"), model.revocation, modes, revocation)
         settings = TrustSettings(
             anchors=tuple(anchor for anchor in anchors if anchor is not None),
             intermediates=tuple(file for file in intermediates if file is not None),
             revocation=revocation,
+            ocsp=ocsp,
         )
         return settings, model
 
@@ -100,14 +106,10 @@ class TrustReader:
     ) -> None:
         if model.mode is RevocationMode.OFF:
             self.reader.warn((*path, "mode"), REVOCATION_OFF)
-        fetched = any(revocation.hosts.values())
-        if (
-            RevocationMode.REQUIRE in modes
-            and not model.crls
-            and not fetched
-            and not self.reader.stands((*path, "crls"))
-        ):
+        asked = any(revocation.hosts.values()) or model.ocsp is not None
+        none = not model.crls and not asked and not self.reader.stands((*path, "crls"))
+        if RevocationMode.REQUIRE in modes and none:
             self.reader.warn(
                 (*path, "crls"),
-                "no certificate can be proven good without a list, so all of them are refused",
+                "no certificate can be proven good without a list or OCSP, so all of them are refused",
             )

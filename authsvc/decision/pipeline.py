@@ -95,7 +95,8 @@ class Policy:
 class Snapshot:
     """Everything a decision reads, as one immutable value: swapped as a whole, never changed.
 
-    `paths` is told of every proven path; None where nobody wants to know.
+    `ocsp`: who answers for single certificates, None for nobody; what it remembers is its own. `paths` is told of
+    every proven path; None where nobody wants to know.
     """
 
     trust: TrustStore

@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from authsvc.operations.ocsp_states import OcspFigures
 from authsvc.operations.revocation_states import ListStatus, SourceStatus
 from authsvc.operations.watches import DomainWatch
 from authsvc.reason import Reason
@@ -148,6 +149,42 @@ _SUCCESS_AGE: Final = MetricName(
     labels=("source",),
     meaning="Seconds since a source last gave a list or said that none is newer",
 )
+_OCSP_ANSWERS: Final = MetricName(
+    name="authsvc_ocsp_answers_total",
+    kind="counter",
+    labels=("host", "answer"),
+    meaning="Questions that were put to an OCSP responder, by what came of them",
+)
+_OCSP_SECONDS: Final = MetricName(
+    name="authsvc_ocsp_seconds_total",
+    kind="counter",
+    labels=("host",),
+    meaning="Seconds for which an OCSP responder was waited for",
+)
+_OCSP_REMEMBERED: Final = MetricName(
+    name="authsvc_ocsp_remembered_total",
+    kind="counter",
+    labels=(),
+    meaning="Questions about a certificate that were answered from memory",
+)
+_OCSP_SHARED: Final = MetricName(
+    name="authsvc_ocsp_shared_total",
+    kind="counter",
+    labels=(),
+    meaning="Questions about a certificate that waited for the same question of another request",
+)
+_OCSP_SKIPPED: Final = MetricName(
+    name="authsvc_ocsp_skipped_total",
+    kind="counter",
+    labels=(),
+    meaning="Questions about a certificate that were not put, because asking had just failed",
+)
+_OCSP_FAILING: Final = MetricName(
+    name="authsvc_ocsp_responder_failing",
+    kind="gauge",
+    labels=("host",),
+    meaning="1 where an OCSP responder did not answer when it was last asked",
+)
 
 METRICS: Final = (
     _DECISIONS,
@@ -164,6 +201,12 @@ METRICS: Final = (
     _LIST_STATE,
     _FETCHES,
     _SUCCESS_AGE,
+    _OCSP_ANSWERS,
+    _OCSP_SECONDS,
+    _OCSP_REMEMBERED,
+    _OCSP_SHARED,
+    _OCSP_SKIPPED,
+    _OCSP_FAILING,
 )
 """Every metric there is, in the order in which they are written."""
 
@@ -191,6 +234,7 @@ class Figures:
     directories: tuple[DirectoryFigures, ...] = ()
     revocation: tuple[SourceStatus, ...] = ()
     fetches: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    ocsp: OcspFigures = field(default_factory=OcspFigures)
 
 
 def render_metrics(figures: Figures) -> bytes:
@@ -247,6 +291,12 @@ def samples_of(figures: Figures) -> Samples:
             for each in figures.revocation
             if each.succeeded is not None
         },
+        _OCSP_ANSWERS: {(host, answer): count for (host, answer), count in figures.ocsp.answers.items()},
+        _OCSP_SECONDS: {(host,): seconds for host, seconds in figures.ocsp.seconds.items()},
+        _OCSP_REMEMBERED: {(): figures.ocsp.remembered},
+        _OCSP_SHARED: {(): figures.ocsp.shared},
+        _OCSP_SKIPPED: {(): figures.ocsp.skipped},
+        _OCSP_FAILING: {(host,): int(failing) for host, failing in figures.ocsp.failing.items()},
     }
     return {metric.name: found[metric] for metric in METRICS}
 

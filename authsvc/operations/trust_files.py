@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Final
 
 from authsvc.operations.fetching import Fetcher
+from authsvc.operations.ocsp_responders import OcspSettings
 from authsvc.operations.revocation_records import Stamp, stamp_of
 from authsvc.operations.revocation_sources import RevocationSettings, RevocationSources
 from authsvc.operations.revocation_states import SourceStatus
@@ -69,11 +70,15 @@ class AnchorFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSettings:
-    """Which files there are, and where revocation lists come from. An empty `anchors` refuses the start."""
+    """Which files there are, and where revocation lists come from. An empty `anchors` refuses the start.
+
+    `ocsp`: None where nobody is asked.
+    """
 
     anchors: tuple[AnchorFile, ...]
     intermediates: tuple[Path, ...] = ()
     revocation: RevocationSettings = field(default_factory=RevocationSettings)
+    ocsp: OcspSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from authsvc.config import IDENTITY_HEADERS, check_configuration, read_settings
 from authsvc.config_models import AnchorModel, FileModel, FrontEndModel, RouteModel, TrustModel
 from authsvc.decision.request import FrontEndPolicy
 from authsvc.operations.list_fetching import FetchSettings, RefreshSettings
+from authsvc.operations.ocsp_responders import NonceUse, OcspSettings
 from authsvc.operations.revocation_sources import RevocationSettings
 from authsvc.operations.trust_files import AnchorFile, TrustFiles, TrustSettings
 from authsvc.presented.original_headers import OriginalKind, OriginalPart
@@ -138,6 +139,34 @@ def test_the_example_of_the_contract_is_read_whole(folder: Path) -> None:
         audit_file=folder / "audit.jsonl",
     )
     assert read_settings.warnings == ()
+
+
+def ocsp(folder: Path, keys: str) -> OcspSettings | None:
+    """Read `trust` with `ocsp`."""
+    text = MINIMAL.replace(
+        "file: corp-root.pem}]", f"file: corp-root.pem}}], clock_skew: 3s, revocation: {{ocsp: {keys}}}"
+    )
+    return read(folder, text).trust.ocsp
+
+
+def test_whom_to_ask_about_certificates_is_read_whole(folder: Path) -> None:
+    asked = (
+        "{wait: 500ms, hosts: [OCSP.example.com, 'ocsp.example.com:8080'], anchor_hosts: {corp: []}, "
+        "responder: corp-issuing.pem, nonce: required, maximum_age: 2h}"
+    )
+    assert OcspSettings(
+        wait=timedelta(milliseconds=500),
+        hosts=frozenset({"ocsp.example.com", "ocsp.example.com:8080"}),
+        anchor_hosts={"corp": frozenset()},
+        responder_file=folder / "corp-issuing.pem",
+        nonce=NonceUse.REQUIRED,
+        maximum_age=timedelta(hours=2),
+        clock_skew=timedelta(seconds=3),
+    ) == ocsp(folder, asked)
+    assert OcspSettings(url="http://ocsp.example.com/", clock_skew=timedelta(seconds=3)) == ocsp(
+        folder, "{url: 'http://ocsp.example.com/'}"
+    )
+    assert ocsp(folder, "off") is None
 
 
 def test_what_is_read_can_be_trusted_by_the_trust_files(folder: Path) -> None:

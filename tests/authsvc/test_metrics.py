@@ -22,6 +22,7 @@ from authsvc.operations.metrics import (
     render_samples,
     verdict_of,
 )
+from authsvc.operations.ocsp_states import OcspFigures
 from authsvc.operations.revocation_states import ListStatus, SourceKind, SourceStatus
 from authsvc.operations.watches import DomainWatch
 from authsvc.reason import Reason
@@ -97,6 +98,14 @@ KNOWN = Figures(
         ),
     ),
     fetches={("http://crl", "success"): 3, ("http://crl", "failure"): 1, ("http://never", "failure"): 5},
+    ocsp=OcspFigures(
+        answers={("ocsp.example.com", "good"): 12, ("ocsp.example.com", "unavailable"): 13},
+        seconds={"ocsp.example.com": 1.5},
+        remembered=14,
+        shared=15,
+        skipped=16,
+        failing={"ocsp.example.com": True, "ocsp.example.net": False},
+    ),
 )
 
 TEXT = r"""# HELP authsvc_decisions_total Answers, as the audit file has them
@@ -173,6 +182,26 @@ authsvc_revocation_fetches_total{result="failure",source="http://never"} 5.0
 # HELP authsvc_revocation_last_success_age_seconds Seconds since a source last gave a list or said that none is newer
 # TYPE authsvc_revocation_last_success_age_seconds gauge
 authsvc_revocation_last_success_age_seconds{source="http://crl"} 120.0
+# HELP authsvc_ocsp_answers_total Questions that were put to an OCSP responder, by what came of them
+# TYPE authsvc_ocsp_answers_total counter
+authsvc_ocsp_answers_total{answer="good",host="ocsp.example.com"} 12.0
+authsvc_ocsp_answers_total{answer="unavailable",host="ocsp.example.com"} 13.0
+# HELP authsvc_ocsp_seconds_total Seconds for which an OCSP responder was waited for
+# TYPE authsvc_ocsp_seconds_total counter
+authsvc_ocsp_seconds_total{host="ocsp.example.com"} 1.5
+# HELP authsvc_ocsp_remembered_total Questions about a certificate that were answered from memory
+# TYPE authsvc_ocsp_remembered_total counter
+authsvc_ocsp_remembered_total 14.0
+# HELP authsvc_ocsp_shared_total Questions about a certificate that waited for the same question of another request
+# TYPE authsvc_ocsp_shared_total counter
+authsvc_ocsp_shared_total 15.0
+# HELP authsvc_ocsp_skipped_total Questions about a certificate that were not put, because asking had just failed
+# TYPE authsvc_ocsp_skipped_total counter
+authsvc_ocsp_skipped_total 16.0
+# HELP authsvc_ocsp_responder_failing 1 where an OCSP responder did not answer when it was last asked
+# TYPE authsvc_ocsp_responder_failing gauge
+authsvc_ocsp_responder_failing{host="ocsp.example.com"} 1.0
+authsvc_ocsp_responder_failing{host="ocsp.example.net"} 0.0
 """
 
 
@@ -219,6 +248,7 @@ def test_t74_no_label_names_a_person_or_a_certificate() -> None:
         "source",
         "issuer",
         "result",
+        "answer",
     } == {label for metric in METRICS for label in metric.labels}
 
 
