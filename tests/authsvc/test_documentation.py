@@ -97,7 +97,7 @@ def keys_in(value: object) -> Iterator[str]:
     if isinstance(value, dict):
         for key, below in value.items():
             yield key
-            if key != "identity_headers":  # its keys are headers
+            if key not in {"identity_headers", "anchor_hosts"}:  # their keys are headers, names of anchors
                 yield from keys_in(below)
     elif isinstance(value, list):
         for each in value:
