@@ -267,6 +267,8 @@ def test_t23_any_policy_counts_as_far_as_it_may(
     ("anchor", "certificates", "accepted"),
     [
         pytest.param(replace(NOTHING, explicit=0), [says(ONE), NOTHING], False, id="it asks for a policy"),
+        pytest.param(replace(NOTHING, explicit=0), [NOTHING], False, id="of an end entity right below too"),
+        pytest.param(replace(NOTHING, explicit=0), [says(ONE)], True, id="which has one"),
         pytest.param(
             replace(NOTHING, explicit=2), [says(ONE), NOTHING], False, id="which the second must have"
         ),
@@ -311,6 +313,7 @@ def test_t23_an_anchor_constrains_as_any_authority_does(
         (ANY, wanting(TWO), True),
         (ANY, replace(EXPLICIT, inhibit_any=True), False),
         (replace(NOTHING, explicit=0), PolicyInputs(), False),
+        (replace(NOTHING, explicit=1), PolicyInputs(), True),
         (NOTHING, PolicyInputs(), True),
     ],
 )
