@@ -143,6 +143,12 @@ def wanting(*wanted: str) -> PolicyInputs:
             id="a mapping of any policy",
         ),
         pytest.param(
+            [says(ONE, mappings=((ONE, ANY_POLICY),)), says(ONE, mappings=((ONE, TWO),))],
+            PolicyInputs(),
+            False,
+            id="a mapping to any policy, though all map",
+        ),
+        pytest.param(
             [says(ONE), says(ONE, mappings=((ANY_POLICY, ONE),))],
             EXPLICIT,
             True,
@@ -159,7 +165,9 @@ def wanting(*wanted: str) -> PolicyInputs:
 def test_t23_policies_hold_over_the_whole_path(
     certificates: list[PolicyExtensions], inputs: PolicyInputs, accepted: bool
 ) -> None:
-    assert (problem_of(*certificates, inputs=inputs) == "") == accepted
+    mapping_anchor = says(ONE, mappings=((ONE, TWO),))
+    for anchor in (NOTHING, mapping_anchor):  # whose policies and mappings are no part of the path
+        assert (problem_of(*certificates, anchor=anchor, inputs=inputs) == "") == accepted
 
 
 def _skipping(
