@@ -14,6 +14,7 @@ from typing import Final
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from authsvc.config_models import AnchorModel, CrossCertificateModel
+from authsvc.config_revocation import RevocationReader
 from authsvc.operations.trust_files import AnchorFile
 from authsvc.trust.anchors import (
     AnchorSettings,
@@ -116,13 +117,17 @@ def _read_purpose(text: str) -> str:
 
 @dataclass(slots=True)
 class AnchorReader:
-    """Reads anchors and cross-certificates, one after another; see `TrustReader` for the fields."""
+    """Reads anchors and cross-certificates, one after another; see `TrustReader` for the fields.
+
+    `hosts`: by name, the hosts of distribution points that each has of its own, None where it has none.
+    """
 
     reader: ConfigReader
     front_ends: frozenset[str]
     domains: frozenset[str] | None
     default_mode: RevocationMode
     names: dict[str, YamlPath] = field(default_factory=dict)
+    hosts: dict[str, frozenset[str] | None] = field(default_factory=dict)
 
     def anchor(self, path: YamlPath) -> AnchorFile | None:
         """Read a trust anchor; None where it cannot be used, which is reported."""
@@ -166,6 +171,16 @@ class AnchorReader:
             revocation=model.revocation.mode or self.default_mode,
         )
         self._check_times(path, settings)
+        hosts = RevocationReader(reader).hosts(
+            (*path, "revocation", "distribution_points"), model.revocation.distribution_points
+        )
+        if name is not None:
+            self.hosts[name] = hosts
+        if settings.revocation is RevocationMode.OFF and hosts:
+            reader.warn(
+                (*path, "revocation"),
+                "distribution points are fetched, and `mode: off` looks at none of them",
+            )
         if model.revocation.mode is RevocationMode.OFF:
             reader.warn((*path, "revocation"), REVOCATION_OFF)
         found = reader.content((*path, "file"), model.file)

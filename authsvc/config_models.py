@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 import pydantic
 
+from authsvc.operations.ocsp_responders import NonceUse
 from authsvc.presented.original_headers import OriginalKind, OriginalPart
 from authsvc.settings import UnknownCertificate
 from authsvc.trust.anchors import RevocationMode
@@ -24,10 +25,15 @@ __all__ = [
     "AnchorModel",
     "ApiModel",
     "CrossCertificateModel",
+    "DistributionPointsModel",
+    "FetchModel",
     "FileModel",
     "FrontEndModel",
     "HeadersModel",
+    "OcspModel",
+    "RefreshModel",
     "ResponseCacheModel",
+    "RevocationModel",
     "RouteModel",
     "TlsModel",
     "TrustModel",
@@ -91,16 +97,54 @@ class FrontEndModel(ConfigModel):
     response_cache: ResponseCacheModel | None = None
 
 
+class DistributionPointsModel(ConfigModel):
+    """`distribution_points`; empty for `off`."""
+
+    hosts: Texts | None = None
+
+
+def _read_no_points(value: object) -> object:
+    if isinstance(value, str) and value != "off":
+        raise ValueError(f"expected `off` or a mapping with `hosts`, found `{shorten(value)}`")
+    return {} if isinstance(value, str) else value
+
+
+_DistributionPoints = Annotated[DistributionPointsModel, pydantic.BeforeValidator(_read_no_points)]
+
+
 class AnchorRevocationModel(ConfigModel):
     """`revocation` of one anchor; the word alone is short for the mode."""
 
     mode: Annotated[RevocationMode, Lax] | None = None
+    distribution_points: _DistributionPoints | None = None
+
+
+class FetchModel(ConfigModel):
+    """`fetch`: what an exchange may cost, and whom it may reach."""
+
+    timeout: Duration = timedelta(seconds=10)
+    maximum_size: Text | int = "100MB"
+    private_networks: Texts = ()
+    ca_file: Text | None = None
+
+
+class RefreshModel(ConfigModel):
+    """`refresh`: how often a list is asked for."""
+
+    minimum: Duration = timedelta(seconds=60)
+    maximum: Duration = timedelta(hours=1)
 
 
 class OcspModel(ConfigModel):
-    """`ocsp`; empty for `off`."""
+    """`ocsp`."""
 
-    wait: Duration | None = None
+    wait: Duration = timedelta(seconds=1)
+    hosts: Texts = ()
+    anchor_hosts: dict[str, Texts] = pydantic.Field(default_factory=dict)
+    url: Text | None = None
+    responder: Text | None = None
+    nonce: Annotated[NonceUse, Lax] = NonceUse.SENT
+    maximum_age: Duration = timedelta(hours=1)
 
 
 def _read_mode(value: object) -> object:
@@ -109,8 +153,8 @@ def _read_mode(value: object) -> object:
 
 def _read_off(value: object) -> object:
     if isinstance(value, str) and value != "off":
-        raise ValueError(f"expected `off` or a mapping with `wait`, found `{shorten(value)}`")
-    return {} if isinstance(value, str) else value
+        raise ValueError(f"expected `off` or a mapping with `hosts` or `url`, found `{shorten(value)}`")
+    return None if isinstance(value, str) else value
 
 
 class AnchorModel(ConfigModel):
@@ -148,7 +192,12 @@ class RevocationModel(ConfigModel):
 
     mode: Annotated[RevocationMode, Lax] = RevocationMode.REQUIRE
     crls: Texts = ()
-    ocsp: Annotated[OcspModel, pydantic.BeforeValidator(_read_off)] = OcspModel()
+    distribution_points: _DistributionPoints = DistributionPointsModel()
+    fetch: FetchModel = FetchModel()
+    refresh: RefreshModel = RefreshModel()
+    grace: Duration = timedelta(0)
+    cache: Text = "var/revocation"
+    ocsp: Annotated[OcspModel | None, pydantic.BeforeValidator(_read_off)] = None
 
 
 class TrustModel(ConfigModel):

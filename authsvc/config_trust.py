@@ -1,19 +1,22 @@
 """Reading `trust`: anchors, intermediates, revocation lists (semantics section 8).
 
 What lives here: the keys, and that what they name can be used at start. What does not: keeping the files up
-to date (`operations/trust_files.py`), paths and lists (`trust/`).
+to date (`operations/trust_files.py`), anchors (`config_anchors.py`), where revocation lists come from
+(`config_revocation.py`), paths and lists (`trust/`).
 
 INVARIANT: an anchor or intermediate that is missing, empty or unreadable is a mistake, never "no check"
 (threat T29). A revocation list that is missing is a warning: until it comes, certificates are undecided.
 """
 
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from authsvc.config_anchors import REVOCATION_OFF, AnchorReader
 from authsvc.config_models import RevocationModel, TrustModel
+from authsvc.config_ocsp import read_ocsp
+from authsvc.config_revocation import RevocationReader
+from authsvc.operations.revocation_sources import RevocationSettings
 from authsvc.operations.trust_files import TrustSettings
 from authsvc.trust.anchors import (
     RevocationMode,
@@ -21,7 +24,6 @@ from authsvc.trust.anchors import (
     read_certificates_pem,
 )
 from directory_assistance.config_reading import ConfigReader
-from directory_assistance.errors import shorten
 from directory_assistance.yaml_lines import YamlPath
 
 __all__ = ["TrustReader"]
@@ -64,13 +66,24 @@ class TrustReader:
             self._certificates((*path, "intermediates", position), text)
             for position, text in enumerate(model.intermediates)
         ]
-        crls = self._crls((*path, "revocation"), model.revocation)
+        revocation = RevocationReader(reader).read(
+            (*path, "revocation"), model.revocation, anchor_reader.hosts
+        )
+        ocsp = read_ocsp(
+            reader,
+            (*path, "revocation", "ocsp"),
+            model.revocation.ocsp,
+            anchors=frozenset(anchor_reader.names),
+            clock_skew=model.clock_skew,
+            private_networks=revocation.fetch.private_networks,
+        )
         modes = {anchor.settings.revocation for anchor in anchors if anchor is not None}
-        self._lint_revocation((*path, "revocation"), model.revocation, modes)
+        self._lint_revocation((*path, "revocation"), model.revocation, modes, revocation)
         settings = TrustSettings(
             anchors=tuple(anchor for anchor in anchors if anchor is not None),
             intermediates=tuple(file for file in intermediates if file is not None),
-            crls=crls,
+            revocation=revocation,
+            ocsp=ocsp,
         )
         return settings, model
 
@@ -84,43 +97,19 @@ class TrustReader:
             self.reader.error(path, str(error))
         return found[0]
 
-    def _crls(self, path: YamlPath, model: RevocationModel) -> tuple[Path, ...]:
-        self.reader.unique((*path, "crls"), model.crls)
-        if isinstance(self.reader.loaded.value_at((*path, "ocsp")), dict):
-            self.reader.error(
-                (*path, "ocsp"), "OCSP is not yet supported by this version", hint="`ocsp: off`"
-            )
-        files = [self._crl((*path, "crls", position), text) for position, text in enumerate(model.crls)]
-        return tuple(file for file in files if file is not None)
-
-    def _crl(self, path: YamlPath, text: str) -> Path | None:
-        if "://" in text:
-            self.reader.error(
-                path, f"expected a file, found `{shorten(text)}`: lists are not yet fetched by this version"
-            )
-            return None
-        file = self.reader.located(path, text)
-        if file is None:
-            return None
-        try:
-            if not stat.S_ISREG(file.stat().st_mode):
-                self.reader.error(path, f"expected a file, found `{shorten(text)}`, which is none")
-                return None
-            with file.open("rb") as stream:
-                stream.read(1)
-        except OSError as error:
-            self.reader.warn(
-                path,
-                f"`{shorten(text)}` cannot be read: {error.strerror or error}",
-                hint="certificates of its issuer are undecided until it can",
-            )
-        return file
-
-    def _lint_revocation(self, path: YamlPath, model: RevocationModel, modes: "set[RevocationMode]") -> None:
+    def _lint_revocation(
+        self,
+        path: YamlPath,
+        model: RevocationModel,
+        modes: "set[RevocationMode]",
+        revocation: RevocationSettings,
+    ) -> None:
         if model.mode is RevocationMode.OFF:
             self.reader.warn((*path, "mode"), REVOCATION_OFF)
-        if RevocationMode.REQUIRE in modes and not model.crls and not self.reader.stands((*path, "crls")):
+        asked = any(revocation.hosts.values()) or model.ocsp is not None
+        none = not model.crls and not asked and not self.reader.stands((*path, "crls"))
+        if RevocationMode.REQUIRE in modes and none:
             self.reader.warn(
                 (*path, "crls"),
-                "no certificate can be proven good without a list, so all of them are refused",
+                "no certificate can be proven good without a list or OCSP, so all of them are refused",
             )

@@ -68,14 +68,15 @@ end
 """
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _lay(folder: Path, people: int, ports: dict[str, int]) -> None:
+def lay(folder: Path, people: int, ports: dict[str, int]) -> None:
     """Write configuration, certificates and a directory of `people` people; `warm.txt` and `cold.txt` list DER."""
     now = datetime.now(UTC)
     root = pki.Authority.root("CN=Root,O=Example", now=now)
@@ -112,7 +113,8 @@ def _authsvc(folder: Path, *arguments: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _start(command: list[str], port: int, log: Path) -> "subprocess.Popen[bytes]":
+def start(command: list[str], port: int, log: Path) -> "subprocess.Popen[bytes]":
+    """Start a server, and return when it listens."""
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=_ROOT / "benchmarks")
     end = time.monotonic() + 30
@@ -125,7 +127,8 @@ def _start(command: list[str], port: int, log: Path) -> "subprocess.Popen[bytes]
     raise SystemExit(f"{command} does not listen")
 
 
-def _wrk(port: int, certificates: Path, seconds: float, connections: int) -> dict[str, float]:
+def wrk(port: int, certificates: Path, seconds: float, connections: int) -> dict[str, float]:
+    """Ask about the certificates of a file in turn; return the rate and the latencies."""
     script = certificates.with_suffix(".lua")
     script.write_text(_SCRIPT % certificates)
     command = [
@@ -161,20 +164,20 @@ def _measure(
         "--no-proxy-headers", "--no-server-header", "--loop", "uvloop", "--http", "httptools", "--log-level", "warning",
     ]  # fmt: skip
     figures: dict[str, list[dict[str, float]]] = {"bare": [], "warm": [], "cold": []}
-    bare_server = _start(bare, ports["bare"], folder / "bare.log")
+    bare_server = start(bare, ports["bare"], folder / "bare.log")
     try:
         for _ in range(rounds):
-            ours = _start(serve, ports["edge"], folder / "authsvc.log")
+            ours = start(serve, ports["edge"], folder / "authsvc.log")
             try:
                 # Short enough that no certificate comes twice: a second time would be warm.
-                cold = _wrk(ports["edge"], folder / "cold.txt", min(seconds, 2), 16)
+                cold = wrk(ports["edge"], folder / "cold.txt", min(seconds, 2), 16)
                 if cold["requests"] > people:
                     raise SystemExit(
                         f"{cold['requests']:.0f} cold requests for {people} people: use --people"
                     )
                 figures["cold"].append(cold)
-                figures["bare"].append(_wrk(ports["bare"], folder / "warm.txt", seconds, 16))
-                figures["warm"].append(_wrk(ports["edge"], folder / "warm.txt", seconds, 16))
+                figures["bare"].append(wrk(ports["bare"], folder / "warm.txt", seconds, 16))
+                figures["warm"].append(wrk(ports["edge"], folder / "warm.txt", seconds, 16))
             finally:
                 ours.terminate()
                 ours.wait()
@@ -205,10 +208,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    ports = {"api": _free_port(), "edge": _free_port(), "bare": _free_port()}
+    ports = {"api": free_port(), "edge": free_port(), "bare": free_port()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _lay(folder, options.people, ports)
+        lay(folder, options.people, ports)
         result = _measure(folder, ports, options.seconds, options.rounds, options.people)
     result["conditions"] = {
         "python": platform.python_version(),

@@ -1,5 +1,7 @@
 """The command line `authsvc`, whole: importing a command's file registers it."""
 
+import logging
+
 import typer
 
 from authsvc.cli import (
@@ -12,13 +14,28 @@ from authsvc.cli import (
     init,
     openapi,
     serve,
+    trust,
+    verify,
     verify_directory,
 )
 from authsvc.cli.application import app
 
 __all__ = ["main", "register_commands"]
 
-_COMMANDS = (apply, blocks, check_config, demo, explain, export, init, openapi, serve, verify_directory)
+_COMMANDS = (
+    apply,
+    blocks,
+    check_config,
+    demo,
+    explain,
+    export,
+    init,
+    openapi,
+    serve,
+    trust,
+    verify,
+    verify_directory,
+)
 
 
 def register_commands() -> typer.Typer:
@@ -29,4 +46,5 @@ def register_commands() -> typer.Typer:
 
 def main() -> None:
     """Run the command line."""
+    logging.captureWarnings(True)  # what a library has to say about others' certificates is no answer of ours
     register_commands()(prog_name="authsvc")

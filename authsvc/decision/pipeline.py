@@ -34,10 +34,10 @@ from authsvc.access.acl import (
     unmet_requirement,
 )
 from authsvc.access.databases import DatabaseTarget, IdentityTarget, RefusedTarget, Target
-from authsvc.decision.ports import Blocks, Databases, StoreFault
+from authsvc.decision.ports import Blocks, Databases, ProvenPaths, StoreFault
 from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
-from authsvc.decision.wording import tell_block, tell_matches, tell_unmet
+from authsvc.decision.wording import tell_block, tell_matches, tell_revocation, tell_unmet
 from authsvc.presented.presentation import (
     NoCertificate,
     PresentedCertificate,
@@ -47,6 +47,7 @@ from authsvc.presented.presentation import (
 from authsvc.reason import Reason
 from authsvc.trust.anchors import TrustStore
 from authsvc.trust.blocks import Block, BlockList
+from authsvc.trust.ocsp_answer import OcspSource
 from authsvc.trust.path import PathRefusal, VerifiedCertificate, verify_path
 from authsvc.trust.revocation import (
     RevocationEvidence,
@@ -92,7 +93,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything a decision reads, as one immutable value: swapped as a whole, never changed."""
+    """Everything a decision reads, as one immutable value: swapped as a whole, never changed.
+
+    `ocsp`: who answers for single certificates, None for nobody; what it remembers is its own. `paths` is told of
+    every proven path; None where nobody wants to know.
+    """
 
     trust: TrustStore
     revocation: RevocationSnapshot
@@ -101,6 +106,8 @@ class Snapshot:
     policy: Policy
     version: str
     blocks: Blocks = BlockList()  # noqa: RUF009 - a list without blocks never changes
+    ocsp: OcspSource | None = None
+    paths: ProvenPaths | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,14 +238,30 @@ class _Decision:
         if hit is not None:
             what = f"`{hit.certificate.subject_text}` of the certification path"
             return self._denied_by_block(Reason.CERTIFICATE_REVOKED, hit.block, what)
-        match check_revocation(verified, snapshot.revocation, now=self._moment.now):
+        waiting = "" if snapshot.paths is None else snapshot.paths.note(verified)
+        outcome = check_revocation(
+            verified,
+            snapshot.revocation,
+            now=self._moment.now,
+            ocsp=snapshot.ocsp,
+            deadline=self._moment.deadline,
+        )
+        self._revocation = outcome if isinstance(outcome, RevocationEvidence) else outcome.evidence
+        for subject, told in tell_revocation(self._revocation):
+            self._trace.note("revocation", subject, told)
+        match outcome:
+            case RevocationRefusal(reason=Reason.REVOCATION_UNKNOWN, detail=detail) if waiting:
+                # A configured source that is not there yet makes nobody unknown (semantics section 8).
+                return self._undecided(
+                    Reason.REVOCATION_UNAVAILABLE, f"{detail}, and `{shorten(waiting)}` is not fetched yet"
+                )
             case RevocationRefusal() as refusal:
                 return self._denied(refusal.reason, refusal.detail)
             case RevocationUndecided() as undecided:
                 return self._undecided(undecided.reason, undecided.detail)
             case RevocationEvidence() as evidence:
-                self._revocation = evidence
-                self._trace.note("revocation", evidence.source or "no source", evidence.status.value)
+                if evidence.grace_used:
+                    self._notes.append("a revocation list is past its next update, accepted by the grace")
             case _ as unreachable:
                 assert_never(unreachable)
         return None
@@ -438,6 +461,7 @@ class _Decision:
             detail=detail,
             step=self._step,
             certificate=self._certificate,
+            revocation=self._revocation,
             trace=self._trace.lines,
         )
 
@@ -451,8 +475,8 @@ class _Decision:
         bounds.extend(end for end in (self._path_end, self._entry_end) if end is not None)
         if self._block is not None and self._block.ends is not None:
             bounds.append(self._block.ends)
-        if self._revocation is not None and self._revocation.next_update is not None:
-            bounds.append(self._revocation.next_update)
+        if self._revocation is not None and self._revocation.holds_until is not None:
+            bounds.append(self._revocation.holds_until)
         lifetimes = self._snapshot.policy.domain_lifetimes
         bounds.extend(self._moment.now + lifetimes[domain] for domain in self._asked & lifetimes.keys())
         return min(bounds)

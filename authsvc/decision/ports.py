@@ -1,7 +1,7 @@
-"""What the pipeline asks of the store, as protocols: it never imports a database.
+"""What the pipeline asks of the store, and whom it tells of a proven path, as protocols: it never imports a database.
 
-Not here: the implementations (`store/databases.py`, `store/blocks.py`) and the directories
-(`directory_assistance.directory`).
+Not here: the implementations (`store/databases.py`, `store/blocks.py`, `operations/trust_files.py`) and the
+directories (`directory_assistance.directory`).
 INVARIANT: a store that cannot answer raises a `StoreFault`; it never answers "no such database" instead,
 because a missing database is a refusal (`database_unknown`) and a broken store is undecided
 (`store_unavailable`). For the same reason it never answers "no blocks".
@@ -11,8 +11,9 @@ from typing import Protocol
 
 from authsvc.access.acl import Database
 from authsvc.trust.blocks import BlockList
+from authsvc.trust.path import VerifiedCertificate
 
-__all__ = ["Blocks", "Databases", "StoreFault"]
+__all__ = ["Blocks", "Databases", "ProvenPaths", "StoreFault"]
 
 
 class StoreFault(Exception):  # noqa: N818 - a fault is this project's word for it (GLOSSARY.md)
@@ -51,6 +52,19 @@ class Blocks(Protocol):
 
         Raises:
             StoreFault: the store could not answer, or holds what cannot be read.
+
+        """
+        ...
+
+
+class ProvenPaths(Protocol):
+    """Who is told of every path that was proven, and of no other (threat T31)."""
+
+    def note(self, verified: VerifiedCertificate) -> str:
+        """Learn where the certificates of a path say that their revocation lists are; never waits.
+
+        Returns:
+            One of these places of which there is no list yet; empty where nothing is waited for.
 
         """
         ...

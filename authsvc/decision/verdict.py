@@ -70,6 +70,7 @@ class Undecided:
     detail: str
     step: str
     certificate: VerifiedCertificate | None = None
+    revocation: RevocationEvidence | None = None
     trace: tuple[TraceLine, ...] = ()
 
 

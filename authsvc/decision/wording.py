@@ -1,18 +1,20 @@
-"""How a decision is told: by an ACL, which entries matched, at which step, and what each holds; by which block.
+"""How a decision is told: which ACL entries matched, at which step, what each holds; what revocation rests on; a block.
 
 Texts for administrators, in traces and in the detail of a refusal. Nothing is decided here: what is told is
-what `authsvc.access.acl.explain_access` found, or a block. Everything that an ACL, a directory or the maker of a block
-chose is shortened.
+what `authsvc.access.acl.explain_access` and `authsvc.trust.revocation.check_revocation` found, or a block. Everything
+that an ACL, a directory or the maker of a block chose is shortened.
 """
 
 from collections.abc import Iterator, Sequence
 
 from authsvc.access.acl import AccessExplanation, DecidedBy, EntryMatch, Requirement
 from authsvc.trust.blocks import Block
+from authsvc.trust.crl_decision import ListUse
+from authsvc.trust.revocation import RevocationEvidence
 from directory_assistance.entry import GroupMembership
 from directory_assistance.errors import shorten
 
-__all__ = ["tell_block", "tell_matches", "tell_unmet"]
+__all__ = ["tell_block", "tell_matches", "tell_revocation", "tell_unmet"]
 
 _MOST = 5
 """Entries, or groups of one entry, that a text names one by one; the trace has every entry."""
@@ -79,3 +81,20 @@ def _tell_match(match: EntryMatch) -> str:
 def _tell_group(group: GroupMembership) -> str:
     via = f" (through {', '.join(f'`{shorten(name)}`' for name in group.via)})" if group.via else ""
     return f"`{shorten(group.qualified_name)}`{via}"
+
+
+def tell_revocation(evidence: RevocationEvidence) -> Iterator[tuple[str, str]]:
+    """Yield each certificate of the path with what is known of it and from where; then what all of it comes to."""
+    for one in evidence.certificates:
+        by = "; ".join(map(_tell_list, one.lists)) or one.source
+        told = f"{one.status.value} by {by}" if by else one.status.value
+        yield one.subject, f"{told}: {one.detail}" if one.detail else told
+    mark = ", by grace" if evidence.grace_used else ""
+    yield evidence.source or "no source", f"{evidence.status.value}{mark} (mode {evidence.policy.value})"
+
+
+def _tell_list(use: ListUse) -> str:
+    number = f" number {use.number}" if use.number >= 0 else ""
+    delta = f" with `{use.delta_source}` number {use.delta_number}" if use.delta_source else ""
+    until = f"until {use.next_update.isoformat()}"
+    return f"`{use.source}`{number}{delta}, {until}{', which has passed' if use.in_grace else ''}"

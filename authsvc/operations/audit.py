@@ -11,6 +11,9 @@ Decided where the specification is silent:
   Every further record tries again, so the service recovers when the disk does.
 * A line is one write to a file opened for appending, so several processes may share it. Lines are handed to the
   kernel, not to the disk: a power cut may lose the last ones, a crash of the process none.
+* A full disk, or the end of a process in the middle of a write, may leave half a line, and whoever writes next need not
+  be the one that knows. So each looks at the octet before its own line afterwards: where that ends no line, its own is
+  written once more, on a line of its own. Half a line is all that is ever lost, and no record is glued to it.
 
 INVARIANT: everything but printable ASCII is escaped (`\u...`), so no name, header or path ends a line or
 moves a terminal's cursor (threat T73). The query of an original request is never recorded: it may hold
@@ -19,6 +22,7 @@ secrets.
 
 import json
 import os
+import stat
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,7 +37,7 @@ from authsvc.original_request import OriginalRequest
 from authsvc.presented.presentation import Presentation, PresentedCertificate
 from authsvc.reason import Reason
 from authsvc.trust.path import VerifiedCertificate
-from authsvc.trust.revocation import RevocationEvidence
+from authsvc.trust.revocation import CertificateEvidence, RevocationEvidence
 from directory_assistance.dn import DistinguishedName, render_ldap, render_name
 from directory_assistance.entry import Identity
 from directory_assistance.errors import shorten
@@ -98,7 +102,7 @@ class AuditLog:
     def __init__(self, path: Path, *, with_trace: bool = False) -> None:
         self._path = path
         self._with_trace = with_trace
-        self._file = _open(path)
+        self._file, self._readable = _open(path)
         self._problem = ""
         # A verdict is kept beside its text, so that its id() belongs to no other object meanwhile.
         self._texts: OrderedDict[int, tuple[Verdict, str]] = OrderedDict()
@@ -119,14 +123,28 @@ class AuditLog:
         if self._problem:
             line = b"\n" + line  # what failed may have left half a line behind
         try:
-            written = os.write(self._file, line)
+            self._append(line)
+            if self._is_glued(line):
+                self._append(b"\n" + line)
         except OSError as error:
             self._problem = f"audit file `{self._path}`: {error.strerror}"
             raise AuditFault(self._problem) from error
+        self._problem = ""
+
+    def _append(self, line: bytes) -> None:
+        written = os.write(self._file, line)
         if written != len(line):
             self._problem = f"audit file `{self._path}`: wrote {written} of {len(line)} bytes"
             raise AuditFault(self._problem)
-        self._problem = ""
+
+    def _is_glued(self, line: bytes) -> bool:
+        """Whether the line just written follows half a line of somebody else."""
+        if not self._readable or line.startswith(b"\n"):
+            return False
+        before = (
+            os.lseek(self._file, 0, os.SEEK_CUR) - len(line) - 1
+        )  # appending moves to the end of what it wrote
+        return before >= 0 and os.pread(self._file, 1, before) != b"\n"
 
     def reopen(self) -> None:
         """Open the file anew, after it was moved away (HUP); on error the present one is kept.
@@ -137,7 +155,7 @@ class AuditLog:
         """
         fresh = _open(self._path)
         os.close(self._file)
-        self._file = fresh
+        self._file, self._readable = fresh
 
     def close(self) -> None:
         """Close the file."""
@@ -162,13 +180,23 @@ def render_record(record: DecisionRecord, *, with_trace: bool = False) -> str:
     return _render(record, text)
 
 
-def _open(path: Path) -> int:
+def _open(path: Path) -> tuple[int, bool]:
+    """Return the open file, and whether it can be read too: only where it is a file, and its mode lets us."""
     # Not blocking: a pipe without a reader would stop a reload for ever, a full one the event loop.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        return os.open(path, flags, _FILE_MODE)
+        file = os.open(path, flags, _FILE_MODE)
     except OSError as error:
         raise AuditFault(f"audit file `{path}`: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        return file, False
+    try:
+        # The very file that is open: its path may lead to another one by now.
+        both = os.open(f"/proc/self/fd/{file}", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    except OSError:
+        return file, False  # reading is for half lines of others; the record itself does not need it
+    os.close(file)
+    return both, True
 
 
 def _render(record: DecisionRecord, verdict_text: str) -> str:
@@ -210,8 +238,7 @@ def _render_verdict(verdict: Verdict, *, with_trace: bool) -> str:
             members["notes"] = [*verdict.notes]
     if verdict.certificate is not None:
         members["certificate"] = _certificate(verdict.certificate)
-        revocation = None if isinstance(verdict, Undecided) else verdict.revocation
-        members["evidence"] = _evidence(verdict.certificate, revocation)
+        members["evidence"] = _evidence(verdict.certificate, verdict.revocation)
     if with_trace:
         members["trace"] = [
             {
@@ -307,10 +334,28 @@ def _evidence(certificate: VerifiedCertificate, revocation: RevocationEvidence |
             "policy": revocation.policy.value,
             "source": revocation.source or None,
             "lists": [*revocation.lists],
+            "responders": [*revocation.responders],
             "this_update": None if revocation.this_update is None else _time(revocation.this_update),
             "next_update": None if revocation.next_update is None else _time(revocation.next_update),
+            "grace_used": revocation.grace_used,
+            "certificates": [_certificate_revocation(one) for one in revocation.certificates],
         }
     return evidence
+
+
+def _certificate_revocation(one: CertificateEvidence) -> Json:
+    """Return what is known of one certificate: the lists by name and number, their dates are the whole's."""
+    return {
+        "serial": f"{one.serial:x}",
+        "status": one.status.value,
+        "source": one.source or None,
+        "lists": [
+            {"source": source, "number": number if number >= 0 else None}
+            for use in one.lists
+            for source, number in ((use.source, use.number), (use.delta_source, use.delta_number))
+            if source
+        ],
+    }
 
 
 def _access(access: EffectiveAccess) -> Json:

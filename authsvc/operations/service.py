@@ -29,8 +29,12 @@ from authsvc.operations import watches
 from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord
 from authsvc.operations.block_register import BlockRegister
 from authsvc.operations.decider import Decider
+from authsvc.operations.fetching import Fetcher
 from authsvc.operations.hosts import HostLog, host_statuses
 from authsvc.operations.metrics import DirectoryFigures, Figures
+from authsvc.operations.ocsp_responders import OcspResponders
+from authsvc.operations.ocsp_states import OcspFigures
+from authsvc.operations.revocation_states import SourceStatus
 from authsvc.operations.self_tests import SelfTests
 from authsvc.operations.trust_files import TrustFiles, TrustSnapshot
 from authsvc.operations.verifying import DirectoryVerifier
@@ -43,6 +47,8 @@ from authsvc.store.databases import SqlDatabases
 from authsvc.store.migrate import migrate, require_schema
 from authsvc.store.schema import GenerationReader, open_engine
 from authsvc.trust.anchors import TrustAnchor
+from authsvc.trust.certificate import CertificateFacts
+from authsvc.trust.direct_lists import is_listed
 from directory_assistance.backends import REMEMBERED, open_directory
 from directory_assistance.backends.caching import CachingDirectory
 from directory_assistance.backends.ldap.settings import LdapSettings
@@ -57,7 +63,7 @@ from directory_assistance.settings import DirectoryAssistanceSettings, SqlSettin
 from directory_assistance.sql_engine import open_engine as open_reading_engine
 from directory_assistance.trace import TraceRecorder
 
-__all__ = ["API_NAME", "Readiness", "Service", "open_assistance"]
+__all__ = ["API_NAME", "Readiness", "Service", "migrate_stores", "open_assistance"]
 
 _LOG = logging.getLogger("authsvc.service")
 
@@ -191,6 +197,7 @@ class Service:
         engines: tuple[Engine, ...],
         assistance: DirectoryAssistance,
         trust: TrustFiles,
+        ocsp: OcspResponders | None,
         audit: AuditLog | None,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -206,6 +213,7 @@ class Service:
         self._assistance = assistance
         self._without_memory = _without_memory(assistance)
         self._trust = trust
+        self._ocsp = ocsp
         self._host_log = HostLog(assistance)
         self._wake = threading.Event()
         self._watches = Watches(
@@ -279,7 +287,9 @@ class Service:
                 opened.callback(engines[-1].dispose)
             for engine in engines:
                 (migrate if serving else require_schema)(engine)
-            trust = TrustFiles(settings.trust)
+            trust = TrustFiles(settings.trust, serving=serving, now=now)
+            opened.callback(trust.stop)
+            ocsp = _open_ocsp(settings, trust, now=now, monotonic=monotonic)
             assistance = open_assistance(
                 settings.directory_assistance, cache_time=settings.cache_time, monotonic=monotonic
             )
@@ -293,6 +303,7 @@ class Service:
                 engines=tuple(engines),
                 assistance=assistance,
                 trust=trust,
+                ocsp=ocsp,
                 audit=audit,
                 now=now,
                 monotonic=monotonic,
@@ -308,7 +319,9 @@ class Service:
 
         """
         self._on_trust_change = on_trust_change
-        self._trust.start()
+        self._trust.start(on_change=lambda _snapshot: self._wake.set())
+        if self._ocsp is not None:
+            self._ocsp.start()
         self._watcher = threading.Thread(target=self._watch, name="generations", daemon=True)
         self._watcher.start()
 
@@ -324,6 +337,8 @@ class Service:
         self._watches.close()
         self.decider.close()
         self._trust.stop()
+        if self._ocsp is not None:
+            self._ocsp.close()
         self._assistance.close()
         self._databases.close()
         self._blocks.close()
@@ -379,10 +394,15 @@ class Service:
 
     def figures(self) -> Figures:
         """Return everything that is counted; on the event loop. Never waits for a directory."""
+        now = self.now()
         return Figures(
             answers=self.answers,
             cache_hits=self.decider.cache_hits,
+            now=now,
+            revocation=self.revocation_sources(now),
+            fetches=self._trust.fetches,
             watches=self._watches.domains,
+            ocsp=OcspFigures() if self._ocsp is None else self._ocsp.figures(),
             directories=tuple(
                 DirectoryFigures(
                     domain=each.domain,
@@ -398,6 +418,8 @@ class Service:
         """Ask everything that decisions rest on. Blocking; a directory may take two seconds."""
         problems: list[str] = []
         warnings = list(self._trust.warnings(self.now()))
+        if self._ocsp is not None:
+            warnings.extend(self._ocsp.warnings())
         try:
             if self._databases.find(DIRECTORY_DATABASE) is None:
                 problems.append(f"the built-in database `{DIRECTORY_DATABASE}` is missing")
@@ -432,6 +454,10 @@ class Service:
         """All anchors and intermediates (DER): what completes and ends the chains of a TLS handshake."""
         store = self._trust.current.store
         return (*(anchor.der for anchor in store.anchors), *(facts.der for facts in store.intermediates))
+
+    def revocation_sources(self, now: datetime) -> tuple[SourceStatus, ...]:
+        """Return how every source of revocation lists stands at an instant; nobody is asked."""
+        return self._trust.statuses(now)
 
     def log_insecure_options(self) -> None:
         """Log what is configured to be insecure, once at start."""
@@ -475,6 +501,8 @@ class Service:
         return Snapshot(
             trust=trust.store,
             revocation=trust.revocation,
+            paths=self._trust,
+            ocsp=self._ocsp,
             assistance=self._assistance,
             databases=self._databases,
             policy=self._policy,
@@ -491,7 +519,7 @@ class Service:
         snapshot, epoch = self._current
         if epoch is None or self._monotonic() - self._looked_at >= _LONGEST_SILENCE_SECONDS:
             return snapshot, None
-        return snapshot, (epoch, self._watches.changes)
+        return snapshot, (epoch, self._watches.changes, 0 if self._ocsp is None else self._ocsp.changes)
 
     def _afresh(self, snapshot: Snapshot) -> Snapshot:
         """Return a snapshot whose directories remember nothing."""
@@ -538,6 +566,45 @@ class Service:
             if changed:
                 self._on_trust_change()
         self._looked_at = looked_at
+
+
+def migrate_stores(settings: Settings) -> None:
+    """Create or migrate the schema of every sql directory that `Service.open` will open to serve; close it again.
+
+    Raises:
+        StoreFault: a database did not answer.
+        SchemaRefused: a database has a schema that is not ours, or not this version's.
+
+    """
+    for each in _sql_directories(settings.directory_assistance):
+        engine = open_engine(each.url)
+        try:
+            migrate(engine)
+        finally:
+            engine.dispose()
+
+
+def _open_ocsp(
+    settings: Settings,
+    trust: TrustFiles,
+    *,
+    now: Callable[[], datetime],
+    monotonic: Callable[[], float],
+) -> OcspResponders | None:
+    """Return who asks about single certificates, None where nobody does; no connection is made yet."""
+    if settings.trust.ocsp is None:
+        return None
+
+    def is_revoked(facts: CertificateFacts, issuer: CertificateFacts, at: datetime) -> bool | None:
+        return is_listed(trust.current.revocation.lists, facts, issuer, now=at)
+
+    return OcspResponders(
+        settings.trust.ocsp,
+        fetcher=Fetcher(ca_file=settings.trust.revocation.fetch.ca_file),
+        is_revoked=is_revoked,
+        now=now,
+        monotonic=monotonic,
+    )
 
 
 def _version_of(settings: Settings) -> str:

@@ -1,8 +1,8 @@
-"""Trust material from files: anchors, intermediates and revocation lists, kept up to date.
+"""Trust material: anchors, intermediates and revocation lists, kept up to date.
 
-Lives here: reading within size limits, noticing changes, swapping one immutable snapshot for the next, and
-saying what is going wrong. Not here: what the material means (`authsvc/trust/`), settings, fetching over the
-network.
+Lives here: reading anchors and intermediates within size limits, noticing changes, swapping one immutable snapshot of
+everything for the next, and saying what is going wrong. Not here: what the material means (`authsvc/trust/`), settings,
+where revocation lists come from (`revocation_sources.py`).
 
 Invariants:
 
@@ -16,18 +16,23 @@ Invariants:
 * A change is noticed by the file's identity, size and times, taken from the opened file before it is read,
   so that a write during the read shows as a further change.
 
-Logs, alone in all of trust: `trust_changed`, `trust_file_problem`, `trust_poll_failed`.
+Logs `trust_changed`, `trust_file_problem`, `trust_poll_failed`.
 """
 
 import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from authsvc.operations.fetching import Fetcher
+from authsvc.operations.ocsp_responders import OcspSettings
+from authsvc.operations.revocation_records import Stamp, stamp_of
+from authsvc.operations.revocation_sources import RevocationSettings, RevocationSources
+from authsvc.operations.revocation_states import SourceStatus
 from authsvc.trust.anchors import (
     AnchorSettings,
     TrustAnchor,
@@ -36,7 +41,7 @@ from authsvc.trust.anchors import (
     read_certificates_pem,
 )
 from authsvc.trust.certificate import CertificateFacts
-from authsvc.trust.crl import LARGEST_CRL, RevocationList, read_crl
+from authsvc.trust.path import VerifiedCertificate
 from authsvc.trust.revocation import RevocationSnapshot, SourceProblem
 from directory_assistance.errors import shorten
 
@@ -45,16 +50,14 @@ __all__ = ["AnchorFile", "TrustFiles", "TrustSettings", "TrustSnapshot", "Unusab
 _LARGEST_CERTIFICATE_FILE: Final = 4 * 1024 * 1024
 """Octets of a file of certificates: a thousand of them."""
 
-POLL_INTERVAL: Final = timedelta(seconds=2)
-"""Between two looks at the files: a change must count within five seconds."""
-
-_LIFE_LEFT: Final = 0.2
-"""Share of a list's life below which it is reported as running out."""
+POLL_INTERVAL: Final = timedelta(milliseconds=250)
+"""Between two looks at the files: a change must count within a second, and a look costs a few microseconds a file."""
 
 _logger = logging.getLogger(__name__)
 
-_Stamp = tuple[int, int, int, int, int]
-"""Device, inode, size, modification and change time of a file (nanoseconds)."""
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +70,15 @@ class AnchorFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSettings:
-    """Which files there are. An empty `anchors` refuses the start."""
+    """Which files there are, and where revocation lists come from. An empty `anchors` refuses the start.
+
+    `ocsp`: None where nobody is asked.
+    """
 
     anchors: tuple[AnchorFile, ...]
     intermediates: tuple[Path, ...] = ()
-    crls: tuple[Path, ...] = ()
+    revocation: RevocationSettings = field(default_factory=RevocationSettings)
+    ocsp: OcspSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,29 +99,22 @@ class UnusableTrustMaterialError(TrustMaterialError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _ListFile:
-    """One revocation list file: how it looked when last read, the last good list, what is wrong now."""
-
-    path: Path
-    stamp: _Stamp | None = None
-    held: RevocationList | None = None
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _CertificateFiles:
     """How the files of certificates looked when last read, and what is wrong with them now."""
 
-    stamps: Mapping[Path, _Stamp | None] = field(default_factory=dict)
+    stamps: Mapping[Path, Stamp | None] = field(default_factory=dict)
     problems: tuple[SourceProblem, ...] = ()
 
 
 class TrustFiles:
-    """The current trust snapshot, kept up to date from files.
+    """The current trust snapshot, kept up to date.
 
     Args:
-        settings: the files.
+        settings: the files, and where revocation lists come from.
         on_change: called after each swap, from the polling thread, so that caches purge; must not block.
+        serving: whether revocation lists may be fetched and remembered; else only what is there is read.
+        now: the wall clock, UTC.
+        fetcher: calls servers; None for one of its own.
 
     Raises:
         UnusableTrustMaterialError: a file of anchors or intermediates cannot be used, or there is no anchor.
@@ -122,9 +122,16 @@ class TrustFiles:
     """
 
     def __init__(
-        self, settings: TrustSettings, *, on_change: Callable[[TrustSnapshot], None] | None = None
+        self,
+        settings: TrustSettings,
+        *,
+        on_change: Callable[[TrustSnapshot], None] | None = None,
+        serving: bool = False,
+        now: Callable[[], datetime] = _utc_now,
+        fetcher: Fetcher | None = None,
     ) -> None:
         self._settings = settings
+        self._now = now
         self._on_change = on_change
         self._certificates = _CertificateFiles()
         self._failure = ""
@@ -134,8 +141,9 @@ class TrustFiles:
         store = self._read_store()
         if store is None:
             raise UnusableTrustMaterialError(self._certificates.problems)
-        self._lists = tuple(_read_list(_ListFile(path=path), store) for path in settings.crls)
-        self._current = TrustSnapshot(store=store, revocation=_snapshot_of(self._lists), generation=1)
+        self._sources = RevocationSources(settings.revocation, now=now, serving=serving, fetcher=fetcher)
+        self._sources.poll(store.by_der.values(), first=True)
+        self._current = TrustSnapshot(store=store, revocation=self._sources.snapshot(), generation=1)
 
     @property
     def current(self) -> TrustSnapshot:
@@ -148,10 +156,11 @@ class TrustFiles:
         return self._current.generation
 
     def poll(self) -> bool:
-        """Look at every file, read again what changed, swap; say whether the snapshot is a new one.
+        """Look at everything, read again what changed, swap; say whether the snapshot is a new one.
 
         1. Certificates first: new authorities may explain lists that nobody could check before.
-        2. Then the lists: those that changed, and all of them if the authorities did.
+        2. Then the lists: those that changed, and all of them if the authorities did; what is due is fetched, in the
+           background.
         3. Swap, then tell.
         """
         with self._polling:
@@ -164,13 +173,9 @@ class TrustFiles:
                 if read is not None and read != store:
                     store, authorities_changed = read, True
             # 2
-            lists = tuple(
-                _read_list(one, store) if authorities_changed or _stamp_of(one.path) != one.stamp else one
-                for one in self._lists
-            )
-            revocation = _snapshot_of(lists)
+            self._sources.poll(store.by_der.values(), authorities_changed=authorities_changed)
+            revocation = self._sources.snapshot()
             # 3
-            self._lists = lists
             if not authorities_changed and revocation == old.revocation:
                 return False
             self._current = TrustSnapshot(store=store, revocation=revocation, generation=old.generation + 1)
@@ -182,27 +187,52 @@ class TrustFiles:
     def warnings(self, now: datetime) -> tuple[str, ...]:
         """Return what an operator should see to, sorted: for the log and for `/readyz`.
 
-        Files that could not be read (again), lists that are stale, not valid yet, or have less than 20 % of
-        their life left, anchors that have expired.
+        Files that could not be read (again), sources that do not answer, lists that are stale, not valid yet, or have
+        less than 20 % of their life left, anchors that have expired.
         """
         found = [one.problem for one in self._certificates.problems]
         if self._failure:
             found.append(self._failure)
-        for one in self._lists:
-            if one.problem:
-                kept = "" if one.held is None else "; the list read before is kept"
-                found.append(one.problem + kept)
-            if one.held is not None:
-                found += _life_warnings(one.held, now)
+        found += self._sources.warnings(now)
         for anchor in self._current.store.anchors:
             if now > anchor.facts.not_after:
                 ended = anchor.facts.not_after.isoformat()
                 found.append(f"trust anchor `{anchor.id}` (`{anchor.facts.subject_text}`) expired {ended}")
         return tuple(sorted(set(found)))
 
-    def start(self, interval: timedelta = POLL_INTERVAL) -> None:
-        """Poll in a thread of its own until `stop`; logs a warning each time the set of warnings changes."""
+    def statuses(self, now: datetime) -> tuple[SourceStatus, ...]:
+        """Return how every source of revocation lists stands at an instant."""
+        return self._sources.statuses(now)
+
+    @property
+    def fetches(self) -> Mapping[tuple[str, ...], int]:
+        """How often this process fetched a revocation list, by source and `success` or `failure`."""
+        return self._sources.fetches
+
+    def note(self, verified: VerifiedCertificate) -> str:
+        """Learn where the certificates of a proven path say that their lists are; never waits.
+
+        Returns:
+            One of these places of which there is no list yet; empty where there is one of each, or no place.
+
+        """
+        return self._sources.note(verified)
+
+    def start(
+        self,
+        interval: timedelta = POLL_INTERVAL,
+        *,
+        on_change: Callable[[TrustSnapshot], None] | None = None,
+    ) -> None:
+        """Poll in a thread of its own until `stop`; logs a warning each time the set of warnings changes.
+
+        Args:
+            interval: between two looks.
+            on_change: takes the place of the constructor's, where it is given.
+
+        """
         if self._thread is None:
+            self._on_change = on_change or self._on_change
             self._stop.clear()
             self._thread = threading.Thread(
                 target=self._run, args=(interval.total_seconds(),), name="trust-files", daemon=True
@@ -210,11 +240,12 @@ class TrustFiles:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and wait for it; does nothing where none runs."""
+        """End the thread and what it began, and wait for it; a second time does nothing."""
         if self._thread is not None:
             self._stop.set()
             self._thread.join()
             self._thread = None
+        self._sources.close()
 
     def log_warnings(self, known: frozenset[str], now: datetime) -> frozenset[str]:
         """Log each warning that is not known yet, once; return all that hold now."""
@@ -234,7 +265,7 @@ class TrustFiles:
                 # defect is logged and shown in `warnings`, the old snapshot stays, and polling goes on.
                 _logger.exception("trust_poll_failed")
                 self._failure = f"trust files cannot be polled: {shorten(str(error))}"
-            known = self.log_warnings(known, datetime.now(UTC))
+            known = self.log_warnings(known, self._now())
             if self._stop.wait(seconds):
                 return
 
@@ -249,7 +280,7 @@ class TrustFiles:
     def _read_store(self) -> TrustStore | None:
         """Read all anchors and intermediates; None, with all problems noted, if one file cannot be used."""
         problems: list[SourceProblem] = []
-        stamps: dict[Path, _Stamp | None] = {}
+        stamps: dict[Path, Stamp | None] = {}
         anchors: list[TrustAnchor] = []
         intermediates: list[CertificateFacts] = []
         for anchor in self._settings.anchors:
@@ -274,63 +305,14 @@ class TrustFiles:
         return store
 
 
-def _read_list(one: _ListFile, store: TrustStore) -> _ListFile:
-    """Read one list file again; what was held stays held if the file cannot be used now."""
-    stamps: dict[Path, _Stamp | None] = {}
+def _stamp_of(path: Path) -> Stamp | None:
     try:
-        octets = _read_file(one.path, LARGEST_CRL, stamps)
-        found = read_crl(octets, store.by_der.values(), source=str(one.path))
-    except TrustMaterialError as error:
-        return replace(one, stamp=stamps[one.path], problem=str(error))
-    if one.held is not None and _goes_back(found, one.held):
-        problem = (
-            f"`{one.path}`: expected a list newer than "
-            f"number {one.held.number} of {one.held.this_update.isoformat()}, "
-            f"found number {found.number} of {found.this_update.isoformat()}"
-        )
-        return replace(one, stamp=stamps[one.path], problem=problem)
-    return replace(one, stamp=stamps[one.path], held=found, problem="")
-
-
-def _snapshot_of(lists: Iterable[_ListFile]) -> RevocationSnapshot:
-    listed = tuple(lists)
-    return RevocationSnapshot.of(
-        (one.held for one in listed if one.held is not None),
-        (SourceProblem(source=str(one.path), problem=one.problem) for one in listed if one.held is None),
-    )
-
-
-def _goes_back(found: RevocationList, held: RevocationList) -> bool:
-    """Whether a list of the same issuer and scope is older than the one at hand (threat T37)."""
-    if (found.issuer, found.scope) != (held.issuer, held.scope):
-        return False
-    return held.supersedes(found) or found.this_update < held.this_update
-
-
-def _life_warnings(held: RevocationList, now: datetime) -> list[str]:
-    which = f"`{held.source}` of `{held.issuer_text}`"
-    next_update = held.next_update.isoformat()
-    if now < held.this_update:
-        return [f"{which} begins {held.this_update.isoformat()}, in the future"]
-    if now >= held.next_update:
-        return [f"{which} expired {next_update}"]
-    if held.next_update - now < _LIFE_LEFT * (held.next_update - held.this_update):
-        return [f"{which} has less than {_LIFE_LEFT:.0%} of its life left: next update {next_update}"]
-    return []
-
-
-def _stamp_of(path: Path) -> _Stamp | None:
-    try:
-        return _stamp(path.stat())
+        return stamp_of(path.stat())
     except OSError:
         return None
 
 
-def _stamp(status: os.stat_result) -> _Stamp:
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def _read_file(path: Path, limit: int, stamps: dict[Path, _Stamp | None]) -> bytes:
+def _read_file(path: Path, limit: int, stamps: dict[Path, Stamp | None]) -> bytes:
     """Read a file, noting how it looked before.
 
     Raises:
@@ -342,7 +324,7 @@ def _read_file(path: Path, limit: int, stamps: dict[Path, _Stamp | None]) -> byt
         if path.exists() and not path.is_file():  # opening a named pipe would wait for its writer
             raise TrustMaterialError(f"`{path}`: expected a regular file")
         with path.open("rb") as file:
-            stamps[path] = _stamp(os.fstat(file.fileno()))
+            stamps[path] = stamp_of(os.fstat(file.fileno()))
             octets = file.read(limit + 1)
     except OSError as error:
         raise TrustMaterialError(f"`{path}`: cannot be read: {error.strerror}") from error

@@ -294,9 +294,19 @@ class TrustStore:
 
     @classmethod
     def of(
-        cls, anchors: Iterable[TrustAnchor], intermediates: Iterable[CertificateFacts] = ()
+        cls,
+        anchors: Iterable[TrustAnchor],
+        intermediates: Iterable[CertificateFacts] = (),
+        *,
+        prove: bool = True,
     ) -> "TrustStore":
         """Return a store.
+
+        Args:
+            anchors: at least one.
+            intermediates: what may complete paths.
+            prove: whether to check all signatures between them now, so that no request has to. A store for one
+                question, of certificates that a stranger chose, leaves that to the budgets of the question.
 
         Raises:
             TrustMaterialError: there is no anchor, one id has the same certificate twice, a key is too
@@ -325,7 +335,7 @@ class TrustStore:
             anchors=listed,
             intermediates=pool,
             by_der=MappingProxyType({facts.der: facts for facts in everything}),
-            pool=CertificatePool.of(pool, prove_all(everything)),
+            pool=CertificatePool.of(pool, prove_all(everything) if prove else None),
             names=MappingProxyType(_names_of(everything)),
             profile=profile,
             _everywhere=FrontEndTrust.of(

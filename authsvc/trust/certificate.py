@@ -55,6 +55,12 @@ READ_ERRORS = (
 )
 """What `cryptography` raises on hostile octets, at loading or later (measured over mutated certificates)."""
 
+_DSA_KEY_TYPE = bytes.fromhex("06072a8648ce380401")
+"""DER of 1.2.840.10040.4.1, id-dsa (RFC 3279 section 2.3.2)."""
+
+_NO_KEY_TYPE = bytes.fromhex("06072a8648ce38047f")
+"""DER of 1.2.840.10040.4.127, which is assigned to nothing."""
+
 _CURVE_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
@@ -219,9 +225,7 @@ def _read(
         raise CertificateSyntaxError("expected X.509 version 3, found another")
     # `cryptography` parses lazily: each property is touched here. It comes after the strict cut, because it answers
     # a serial number of zero with a warning only.
-    certificate = (
-        _load_with_any_serial(frame.der) if any_serial else x509.load_der_x509_certificate(frame.der)
-    )
+    certificate = _load_leniently(frame) if any_serial else x509.load_der_x509_certificate(frame.der)
     _subject = certificate.subject
     if not issuer_is_read:
         _issuer = certificate.issuer
@@ -254,7 +258,17 @@ def _read(
     )
 
 
-def _load_with_any_serial(der: bytes) -> x509.Certificate:
+def _load_leniently(frame: CertificateFrame) -> x509.Certificate:
+    """Have `cryptography` read what it refuses or warns of, and RFC 5280 allows.
+
+    It warns of odd serial numbers. It refuses a DSA key without parameters of its own, so it gets the certificate
+    with the key's type replaced by one of the same length that nobody uses: to it the key is then of an unknown kind,
+    and everything else is as it stands. What is hashed, checked and compared is the frame's, never that copy's.
+    """
+    der = frame.der
+    if needs_dsa_parameters(frame.public_key_info):
+        key_info = frame.public_key_info.replace(_DSA_KEY_TYPE, _NO_KEY_TYPE, 1)
+        der = der.replace(frame.public_key_info, key_info, 1)
     with warnings.catch_warnings():  # not for threads: only the command line reads this way
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         return x509.load_der_x509_certificate(der)
@@ -267,10 +281,6 @@ def _read_key(  # noqa: PLR0911 - one return for each kind
     try:
         key: object = certificate.public_key()
     except UnsupportedAlgorithm:
-        key = None
-    except ValueError:
-        if not needs_dsa_parameters(public_key_info):
-            raise
         key = None
     match key:
         case rsa.RSAPublicKey():

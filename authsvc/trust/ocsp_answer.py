@@ -3,8 +3,9 @@
 Lives here: the answers and the protocol. Not here: reading responses (`ocsp.py`), asking responders and remembering
 (`operations/ocsp_responders.py`), what an answer means for a decision (`revocation.py`).
 
-INVARIANT: only a response whose signature, signer, certificate and times were checked becomes `OcspGood` or
-`OcspRevoked`; everything else, *unknown* of a responder included, is not "good" (threat T38).
+INVARIANT: only a response whose signature, signer and certificate were checked becomes `OcspGood` or `OcspRevoked`, and
+`OcspGood` only if its times were in order too; everything else, *unknown* of a responder included, is not "good"
+(threat T38).
 """
 
 from dataclasses import dataclass

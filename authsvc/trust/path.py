@@ -110,11 +110,15 @@ class VerifiedCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathRefusal:
-    """Why a presented certificate is not accepted. `names` is None where the certificate cannot be read."""
+    """Why a presented certificate is not accepted. `names` is None where the certificate cannot be read.
+
+    `path`: the path that came nearest, leaf first, which `reason` and `detail` are about; empty where there is none.
+    """
 
     reason: Reason
     detail: str
     names: CertificateNames | None
+    path: tuple[CertificateFacts, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +190,7 @@ def verify_path(  # noqa: PLR0913 - what it depends on is passed in
     )
     # 2
     nearest: Finding | None = None
+    nearest_path: tuple[CertificateFacts, ...] = ()
     if _reaches_anchor_by_name(question):
         # 3
         for path, anchor in islice(_find_paths(question), _MOST_PATHS):
@@ -194,9 +199,9 @@ def verify_path(  # noqa: PLR0913 - what it depends on is passed in
                 return _evidence(question, path, anchor, front_end)
             first = min(findings, key=lambda finding: _REASON_ORDER[finding.reason])
             if nearest is None or _REASON_ORDER[first.reason] > _REASON_ORDER[nearest.reason]:
-                nearest = first
+                nearest, nearest_path = first, path
     if nearest is not None:
-        return PathRefusal(reason=nearest.reason, detail=nearest.detail, names=names)
+        return PathRefusal(reason=nearest.reason, detail=nearest.detail, names=names, path=nearest_path)
     detail = _explain_untrusted(question, store, front_end)
     return PathRefusal(reason=Reason.CERTIFICATE_UNTRUSTED, detail=detail, names=names)
 

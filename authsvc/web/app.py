@@ -23,8 +23,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from authsvc.operations.service import Service
+from authsvc.operations.shared_figures import SharedFigures
 from authsvc.reason import Reason, outward_reason
-from authsvc.web.api import blocks, decisions, directories, health, metrics, trust_anchors
+from authsvc.web.api import blocks, decisions, directories, health, metrics, revocation, trust_anchors
 from authsvc.web.api.callers import CallRefused, request_id_of
 from authsvc.web.api.documents import ProblemDocument
 from authsvc.web.api.sub_request import SUB_REQUEST_PATHS
@@ -47,7 +48,10 @@ _DESCRIPTION = (
 
 
 def create_app(
-    service: Service | None = None, front_ends: Mapping[str, FrontEnd] = MappingProxyType({})
+    service: Service | None = None,
+    front_ends: Mapping[str, FrontEnd] = MappingProxyType({}),
+    *,
+    figures: SharedFigures | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -55,6 +59,7 @@ def create_app(
         service: the running service; None builds an application that knows its routes and answers 503 to
             calls, which is what the OpenAPI document is generated from.
         front_ends: by the name of their listener: who may call besides administrators.
+        figures: of all workers, where this process is one of them.
 
     """
     app = FastAPI(
@@ -80,6 +85,7 @@ def create_app(
     app.openapi = describe  # type: ignore[method-assign]  # the way FastAPI documents to extend the document
     app.state.service = service
     app.state.front_ends = front_ends
+    app.state.figures = figures
     app.state.readiness = None
     app.state.directory_states = None
     app.include_router(decisions.router)
@@ -91,6 +97,7 @@ def create_app(
     app.include_router(blocks.changes)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(revocation.router)
     app.add_middleware(_Outermost)
     app.add_exception_handler(CallRefused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

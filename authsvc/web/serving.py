@@ -1,8 +1,9 @@
 """`serve`: the listeners of a configuration, the sub-request endpoint and the API on them, reload and drain.
 
-One process. A reload (HUP) reads both files, opens everything anew beside the old, and swaps it in as a whole;
-anything wrong keeps the old configuration and says why. Listeners themselves (addresses, dialects) are opened
-once: a reload that changes them is refused, because a web server would meet a closed door.
+One process, alone or as a worker of a supervisor (`supervisor.py`). A reload (HUP) reads both files, opens
+everything anew beside the old, and swaps it in as a whole; anything wrong keeps the old configuration and says why.
+Listeners themselves (addresses, dialects) are opened once: a reload that changes them is refused, because a web
+server would meet a closed door.
 
 Invariants:
 
@@ -12,17 +13,22 @@ Invariants:
 """
 
 import asyncio
+import hashlib
 import logging
+import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from authsvc.config import read_settings
 from authsvc.decision.ports import StoreFault
 from authsvc.operations.audit import AuditFault
+from authsvc.operations.metrics import samples_of
 from authsvc.operations.service import API_NAME, Service
+from authsvc.operations.shared_figures import PUBLISH_SECONDS, SharedFigures
 from authsvc.presented.admission import FrontEndAdmission
 from authsvc.presented.registry import Dialect, PresentationReader
 from authsvc.settings import FrontEndSettings, Settings, TlsFiles
@@ -32,11 +38,22 @@ from authsvc.web.app import create_app
 from authsvc.web.auth import AuthEndpoint, AuthSettings, FrontEnd, TargetReader
 from authsvc.web.connection import Application, Receive, Scope, Send, connection_of, is_oversized
 from authsvc.web.responses import IdentityHeaders, Responses
-from authsvc.web.server import Listener, ListenerError, Listeners, run_event_loop, serve_listeners
+from authsvc.web.server import Listener, Listeners, run_event_loop, serve_listeners
+from authsvc.web.sharing import ConnectionCounts
+from authsvc.web.sockets import ListenerError
 from authsvc.web.tls_contexts import ClientCertificates, SwitchableContext, TlsMaterialError, TlsSettings
+from authsvc.web.worker_link import SupervisorLink
 from directory_assistance.errors import ConfigurationError
 
-__all__ = ["START_ERRORS", "SecretUnreadable", "serve"]
+__all__ = [
+    "START_ERRORS",
+    "SecretUnreadable",
+    "WorkerPlace",
+    "log_warnings",
+    "name_places",
+    "serve",
+    "serve_as_worker",
+]
 
 _LOG = logging.getLogger("authsvc.serving")
 
@@ -65,8 +82,12 @@ START_ERRORS: Final = (
 class _InForce:
     """One configuration in force: its service, and what answers with it. Closed when nobody uses it any more."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, figures: SharedFigures | None = None) -> None:
         """Make everything that answers.
+
+        Args:
+            service: open.
+            figures: of all workers, where this process is one of them.
 
         Raises:
             SecretUnreadable, TrustMaterialError, OSError: a file of a front end cannot be used; the service stays
@@ -76,7 +97,7 @@ class _InForce:
         settings = _auth_settings(service)
         self.service = service
         self.endpoint = AuthEndpoint(settings, service.decider, service.audit, counts=service.answers)
-        self._app = create_app(service, settings.front_ends)
+        self._app = create_app(service, settings.front_ends, figures=figures)
         # On dialect `tls` anybody could ask about anybody: there is no such path there.
         self._callers = {API_NAME} | {
             name for name, each in settings.front_ends.items() if each.reader.dialect is not Dialect.TLS
@@ -117,9 +138,12 @@ class _InForce:
 class _Serving:
     """The configuration in force, and how another takes its place. Lives on the event loop."""
 
-    def __init__(self, first: _InForce) -> None:
+    def __init__(self, first: _InForce, place: "WorkerPlace | None" = None) -> None:
         self.in_force = first
-        self.listeners = Listeners(_listeners(first.service, self), self)
+        self._figures = None if place is None else place.figures
+        self.listeners = Listeners(
+            _listeners(first.service, self), self, is_fair=None if place is None else place.is_fair
+        )
         self._reload_wanted = False
         self._reloading: asyncio.Task[None] | None = None
 
@@ -138,6 +162,18 @@ class _Serving:
 
         watched.service.start(on_trust_change=on_trust_change)
 
+    def publish(self) -> None:
+        """Tell the other workers what this one has counted."""
+        if self._figures is not None:
+            service = self.in_force.service
+            self._figures.publish(samples_of(service.figures()), service.version)
+
+    async def keep_publishing(self) -> None:
+        """Tell it again and again, until cancelled."""
+        while True:
+            self.publish()
+            await asyncio.sleep(PUBLISH_SECONDS)
+
     def reload(self) -> None:
         """Begin a reload; one that is asked for during another begins after it."""
         self._reload_wanted = True
@@ -148,7 +184,7 @@ class _Serving:
         while self._reload_wanted:
             self._reload_wanted = False
             try:
-                fresh = await asyncio.to_thread(_open_again, self.in_force.service.settings)
+                fresh = await asyncio.to_thread(_open_again, self.in_force.service.settings, self._figures)
                 self._put_in_force(fresh)
             except START_ERRORS as error:
                 self._keep(error)
@@ -191,6 +227,26 @@ class _Serving:
             _LOG.error("tls_kept", extra={"problem": str(error)})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPlace:
+    """What a worker serves: sockets that its supervisor has bound, `places` being what for; and its ties to others.
+
+    `number`: its own, in `figures` and `connections`.
+    """
+
+    number: int
+    places: str
+    sockets: Mapping[str, Sequence[socket.socket]]
+    link: SupervisorLink
+    figures: SharedFigures
+    connections: ConnectionCounts
+
+    def is_fair(self, connections: int) -> bool:
+        """Tell the others how many connections this worker has; return whether it may have one more at once."""
+        self.connections.put(self.number, connections)
+        return self.connections.is_fair(connections)
+
+
 def serve(settings: Settings, *, on_ready: Callable[[Mapping[str, tuple[str, ...]]], None]) -> None:
     """Serve a configuration until TERM or INT; HUP reloads.
 
@@ -203,16 +259,9 @@ def serve(settings: Settings, *, on_ready: Callable[[Mapping[str, tuple[str, ...
         ConfigurationError, OSError: it cannot start; nothing is left open.
 
     """
-    service = Service.open(settings, serving=True)
-    try:
-        serving = _Serving(_InForce(service))
-        serving.listeners.open()
-    except BaseException:
-        service.close()
-        raise
-    for warning in settings.warnings:
-        _LOG.warning("configuration_warning", extra={"problem": str(warning)})
-    service.log_insecure_options()
+    serving = _open(settings)
+    log_warnings(settings)
+    serving.in_force.service.log_insecure_options()
 
     def ready() -> None:
         serving.start()
@@ -226,7 +275,65 @@ def serve(settings: Settings, *, on_ready: Callable[[Mapping[str, tuple[str, ...
         _LOG.info("ended")
 
 
-def _open_again(old: Settings) -> _InForce:
+def serve_as_worker(settings: Settings, place: WorkerPlace) -> None:
+    """Serve a configuration on inherited sockets, until the supervisor says so or is gone.
+
+    Raises:
+        One of `START_ERRORS`: it cannot start; nothing is left open.
+
+    """
+    if name_places(settings) != place.places:  # changed since the supervisor read it
+        raise _other_places()
+    serving = _open(settings, place)
+    serving.in_force.service.log_insecure_options()
+
+    def ready() -> None:
+        serving.start()
+        serving.publish()
+        place.connections.put(place.number, 0)
+        place.link.tell_ready(serving.in_force.service.version)
+
+    async def main() -> None:
+        publishing = asyncio.create_task(serving.keep_publishing())
+        try:
+            await serve_listeners(
+                serving.listeners, on_ready=ready, on_reload=serving.reload, link=place.link
+            )
+        finally:
+            publishing.cancel()
+            serving.publish()
+
+    try:
+        run_event_loop(main())
+    finally:
+        serving.in_force.service.close()
+
+
+def log_warnings(settings: Settings) -> None:
+    """Log what the files were warned of."""
+    for warning in settings.warnings:
+        _LOG.warning("configuration_warning", extra={"problem": str(warning)})
+
+
+def name_places(settings: Settings) -> str:
+    """Return what names the listeners of a configuration: two that must not be swapped have different names."""
+    return hashlib.sha256(repr(_places(settings)).encode()).hexdigest()[:12]
+
+
+def _open(settings: Settings, place: WorkerPlace | None = None) -> _Serving:
+    """Open everything; if anything fails, nothing stays open."""
+    figures = None if place is None else place.figures
+    service = Service.open(settings, serving=True)
+    try:
+        serving = _Serving(_InForce(service, figures), place)
+        serving.listeners.open(None if place is None else place.sockets)
+    except BaseException:
+        service.close()
+        raise
+    return serving
+
+
+def _open_again(old: Settings, figures: SharedFigures | None) -> _InForce:
     """Read both files and open everything anew; if anything fails, nothing stays open.
 
     Raises:
@@ -235,12 +342,10 @@ def _open_again(old: Settings) -> _InForce:
     """
     settings = read_settings(old.file)
     if _places(settings) != _places(old):
-        raise ListenerError(
-            "expected the listeners as they are, found others: they change with a restart only"
-        )
+        raise _other_places()
     service = Service.open(settings, serving=True)
     try:
-        fresh = _InForce(service)
+        fresh = _InForce(service, figures)
         for listener in _listeners(service, fresh.endpoint):
             if listener.tls is not None:
                 SwitchableContext(listener.tls)
@@ -249,6 +354,10 @@ def _open_again(old: Settings) -> _InForce:
         raise
     service.log_insecure_options()
     return fresh
+
+
+def _other_places() -> ListenerError:
+    return ListenerError("expected the listeners as they are, found others: they change with a restart only")
 
 
 def _places(settings: Settings) -> object:

@@ -169,6 +169,7 @@ def test_authenticate_tells_who_it_is_and_what_that_rests_on(shared: Api) -> Non
     evidence = document["evidence"]["revocation"]
     assert ("good", "crl") == (evidence["status"], evidence["source"])
     assert evidence["age_seconds"] == (NOW - BEGIN).total_seconds()
+    assert ("require", False) == (evidence["policy"], evidence["grace_used"])
     assert (60, shared.service.version) == (document["expires_in"], document["policy_version"])
     assert document["trace"] is None
 
@@ -832,6 +833,7 @@ def test_the_openapi_document_is_open_to_everybody(shared: Api) -> None:
     assert reply.status == 200
     paths = {"/auth", "/v1/authenticate", "/v1/authorize", "/v1/explain", "/healthz", "/readyz", "/metrics"}
     paths |= {"/v1/directories", "/v1/directories/{domain}/verify"}
+    paths |= {"/v1/revocation"}
     paths |= {"/v1/blocks", "/v1/blocks/{number}", "/v1/trust-anchors", "/v1/cross-certificates"}
     assert paths == set(reply.document["paths"])
     assert not [

@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,11 +18,16 @@ from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord, rende
 from authsvc.original_request import OriginalRequest
 from authsvc.presented.presentation import PresentedCertificate, UnreadableCertificate
 from authsvc.reason import Reason
+from authsvc.trust.anchors import RevocationMode
+from authsvc.trust.crl_decision import ListUse
+from authsvc.trust.revocation import CertificateEvidence, RevocationEvidence, RevocationStatus
 from directory_assistance.dn import FlatName
 from directory_assistance.trace import TraceLine
 from tests.support.decision import DAVE
 from tests.support.pki import NOW
 from tests.support.verdicts import CERTIFICATE, IDENTITY, allowed, anonymous, denied, undecided
+
+ROOT = Path(__file__).parents[2]
 
 RECORD = DecisionRecord(
     time=NOW + timedelta(milliseconds=5),
@@ -97,8 +104,18 @@ def test_the_record_of_an_allow_answers_who_by_what_from_where_and_why() -> None
                 "policy": "require",
                 "source": "crl",
                 "lists": ["corp-issuing.crl"],
+                "responders": [],
                 "this_update": "2026-03-01T11:00:00.000Z",
                 "next_update": "2026-03-07T12:00:00.000Z",
+                "grace_used": False,
+                "certificates": [
+                    {
+                        "serial": f"{DAVE.certificate.serial_number:x}",
+                        "status": "good",
+                        "source": "corp-issuing.crl",
+                        "lists": [{"source": "corp-issuing.crl", "number": 7}],
+                    }
+                ],
             },
         },
     }
@@ -111,6 +128,62 @@ def test_the_record_of_a_refusal_has_the_true_reason_and_the_step() -> None:
     assert "what an administrator may know" == found["verdict_detail"]
     assert found["notes"] == ["a note"]
     assert "identity" not in found
+
+
+def test_the_record_of_a_refusal_says_which_list_or_responder_said_so() -> None:
+    by_delta = ListUse(
+        source="root.crl",
+        number=-1,
+        delta_source="delta.crl",
+        delta_number=9,
+        this_update=NOW - timedelta(days=2),
+        next_update=NOW - timedelta(days=1),
+        in_grace=True,
+    )
+    revocation = RevocationEvidence(
+        status=RevocationStatus.REVOKED,
+        policy=RevocationMode.PREFER,
+        source="ocsp",
+        responders=("http://ocsp.example/",),
+        grace_used=True,
+        certificates=(
+            CertificateEvidence(
+                subject="CN=Dave", serial=255, status=RevocationStatus.REVOKED, source="http://ocsp.example/"
+            ),
+            CertificateEvidence(
+                subject="CN=CA", serial=1, status=RevocationStatus.GOOD, source="root.crl", lists=(by_delta,)
+            ),
+            CertificateEvidence(subject="CN=CA 2", serial=2, status=RevocationStatus.UNKNOWN),
+        ),
+    )
+    for verdict in (denied(Reason.CERTIFICATE_REVOKED), replace(undecided(), certificate=CERTIFICATE)):
+        record = replace(RECORD, verdict=replace(verdict, revocation=revocation))
+        assert members(record)["evidence"] == {
+            "trust_anchor": "corp",
+            "revocation": {
+                "status": "revoked",
+                "policy": "prefer",
+                "source": "ocsp",
+                "lists": [],
+                "responders": ["http://ocsp.example/"],
+                "this_update": None,
+                "next_update": None,
+                "grace_used": True,
+                "certificates": [
+                    {"serial": "ff", "status": "revoked", "source": "http://ocsp.example/", "lists": []},
+                    {
+                        "serial": "1",
+                        "status": "good",
+                        "source": "root.crl",
+                        "lists": [
+                            {"source": "root.crl", "number": None},
+                            {"source": "delta.crl", "number": 9},
+                        ],
+                    },
+                    {"serial": "2", "status": "unknown", "source": None, "lists": []},
+                ],
+            },
+        }
 
 
 def test_the_record_of_a_fault_is_undecided_and_names_the_certificate() -> None:
@@ -335,3 +408,68 @@ def test_after_half_a_line_the_next_one_stands_alone(tmp_path: Path) -> None:
     assert os.read(reading, 1_000_000).startswith(b'\n{"time"')
     log.close()
     os.close(reading)
+
+
+# --- several writers
+
+
+def test_a_record_after_half_a_line_of_another_writer_is_written_once_more(tmp_path: Path) -> None:
+    """The other one was killed while it wrote, or its disk was full: this one cannot know, but sees it."""
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path)
+    log.record(RECORD)
+    whole = path.read_bytes()
+    with path.open("ab") as other:
+        other.write(whole[:40])
+    for _ in range(2):
+        log.record(RECORD)
+    log.close()
+    assert whole + whole[:40] + whole + b"\n" + whole + whole == path.read_bytes()
+    assert log.problem == ""
+
+
+def test_a_record_after_half_a_line_before_the_start_stands_alone(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(b'{"time":"20')
+    log = AuditLog(path)
+    log.record(RECORD)
+    log.close()
+    assert render_record(RECORD).encode() == path.read_bytes().splitlines(keepends=True)[-1]
+
+
+def test_a_file_that_may_be_written_and_not_read_is_no_hindrance(tmp_path: Path) -> None:
+    """Such as a pipe to a collector: there nobody can look at what stands before."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    log = AuditLog(path)
+    log.record(RECORD)
+    log.record(RECORD)
+    log.close()
+    assert 2 * render_record(RECORD).encode() == os.read(reading, 1_000_000)
+    os.close(reading)
+
+
+_WRITER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from authsvc.operations.audit import AuditLog
+from tests.authsvc.test_audit import RECORD
+log = AuditLog(Path(sys.argv[1]))
+for number in range(2_000):
+    log.record(replace(RECORD, request_id=f"{sys.argv[2]}-{number}", detail="x" * (number % 9_000)))
+"""
+
+
+def test_records_of_processes_that_write_at_the_same_time_stay_whole_and_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(path), name], cwd=ROOT) for name in ("a", "b")
+    ]
+    assert [0, 0] == [writer.wait() for writer in writers]
+    written = [str(json.loads(line)["request_id"]) for line in path.read_bytes().splitlines()]
+    for name in ("a", "b"):
+        assert [f"{name}-{number}" for number in range(2_000)] == [
+            each for each in written if each.startswith(name)
+        ]

@@ -19,7 +19,6 @@ from authsvc.presented.presentation import NoCertificate
 from authsvc.reason import Reason
 from authsvc.trust.anchors import AnchorSettings, TrustAnchor, TrustStore
 from authsvc.trust.blocks import BlockedIdentity, BlockKind, BlockList
-from authsvc.trust.certificate import read_certificate
 from authsvc.trust.crl import read_crl
 from authsvc.trust.revocation import RevocationSnapshot
 from directory_assistance.backends.memory import MemoryDirectory
@@ -220,7 +219,6 @@ REISSUED = ROOT.issue_authority("CN=Withdrawn CA,O=Renovations", key=WITHDRAWN.k
 def withdrawn(*chain: Authority) -> Case:
     """A world that trusts two roots; the client sends a sub-CA along that we have taken from our configuration."""
     settings = AnchorSettings(id="corp")
-    issuers = [read_certificate(each.der) for each in (ROOT, CROSS_ROOT, WITHDRAWN)]
     lists = (
         ROOT.crl(next_update=CRL_END),
         CROSS_ROOT.crl(next_update=CRL_END),
@@ -233,7 +231,7 @@ def withdrawn(*chain: Authority) -> Case:
             [TrustAnchor.from_der(settings, ROOT.der), TrustAnchor.from_der(settings, CROSS_ROOT.der)]
         ),
         revocation=RevocationSnapshot.of(
-            [read_crl(each.der, issuers, source=f"{number}.crl") for number, each in enumerate(lists)]
+            [read_crl(each.der, source=f"{number}.crl") for number, each in enumerate(lists)]
         ),
         primary=primary_of(person("Dave Lawson/Renovations", holds=VICTIM)),
     )

@@ -634,12 +634,28 @@ def test_without_any_configuration_the_error_says_how_to_get_one(
     )
 
 
-WITH_CONFIGURATION = ["apply", "blocks", "check-config", "explain", "export", "serve", "verify-directory"]
+WITH_CONFIGURATION = [
+    "apply",
+    "blocks",
+    "check-config",
+    "explain",
+    "export",
+    "serve",
+    "trust",
+    "verify",
+    "verify-directory",
+]
 
 
 @pytest.mark.parametrize("command", WITH_CONFIGURATION)
 def test_a_configuration_that_is_not_there_is_an_error_of_every_command(tmp_path: Path, command: str) -> None:
-    argument = {"apply": ["people.yaml"], "blocks": ["list"], "explain": ["none"]}.get(command, [])
+    argument = {
+        "apply": ["people.yaml"],
+        "blocks": ["list"],
+        "explain": ["none"],
+        "trust": ["list"],
+        "verify": ["none.pem"],
+    }.get(command, [])
     result = run_authsvc(command, *argument, config=tmp_path / "authsvc.yaml")
     assert result.exit_code == 2
     assert str(tmp_path / "authsvc.yaml") in result.stderr
@@ -698,6 +714,8 @@ def test_every_command_of_the_contract_is_there() -> None:
             "init",
             "openapi",
             "serve",
+            "trust",
+            "verify",
             "verify-directory",
         ),
     }

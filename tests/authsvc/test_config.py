@@ -12,6 +12,9 @@ from authsvc.access.routes import RouteTable, read_route
 from authsvc.config import IDENTITY_HEADERS, check_configuration, read_settings
 from authsvc.config_models import AnchorModel, FileModel, FrontEndModel, RouteModel, TrustModel
 from authsvc.decision.request import FrontEndPolicy
+from authsvc.operations.list_fetching import FetchSettings, RefreshSettings
+from authsvc.operations.ocsp_responders import NonceUse, OcspSettings
+from authsvc.operations.revocation_sources import RevocationSettings
 from authsvc.operations.trust_files import AnchorFile, TrustFiles, TrustSettings
 from authsvc.presented.original_headers import OriginalKind, OriginalPart
 from authsvc.presented.registry import Dialect, DialectHeaders
@@ -126,7 +129,9 @@ def test_the_example_of_the_contract_is_read_whole(folder: Path) -> None:
         trust=TrustSettings(
             anchors=(AnchorFile(file=folder / "corp-root.pem", settings=AnchorSettings(id="corp")),),
             intermediates=(folder / "corp-issuing.pem",),
-            crls=(folder / "corp-root.crl", folder / "corp-issuing.crl"),
+            revocation=RevocationSettings(
+                paths=(folder / "corp-root.crl", folder / "corp-issuing.crl"), cache=folder / "var/revocation"
+            ),
         ),
         clock_skew=timedelta(0),
         unknown_certificate=UnknownCertificate.DENY,
@@ -134,6 +139,34 @@ def test_the_example_of_the_contract_is_read_whole(folder: Path) -> None:
         audit_file=folder / "audit.jsonl",
     )
     assert read_settings.warnings == ()
+
+
+def ocsp(folder: Path, keys: str) -> OcspSettings | None:
+    """Read `trust` with `ocsp`."""
+    text = MINIMAL.replace(
+        "file: corp-root.pem}]", f"file: corp-root.pem}}], clock_skew: 3s, revocation: {{ocsp: {keys}}}"
+    )
+    return read(folder, text).trust.ocsp
+
+
+def test_whom_to_ask_about_certificates_is_read_whole(folder: Path) -> None:
+    asked = (
+        "{wait: 500ms, hosts: [OCSP.example.com, 'ocsp.example.com:8080'], anchor_hosts: {corp: []}, "
+        "responder: corp-issuing.pem, nonce: required, maximum_age: 2h}"
+    )
+    assert OcspSettings(
+        wait=timedelta(milliseconds=500),
+        hosts=frozenset({"ocsp.example.com", "ocsp.example.com:8080"}),
+        anchor_hosts={"corp": frozenset()},
+        responder_file=folder / "corp-issuing.pem",
+        nonce=NonceUse.REQUIRED,
+        maximum_age=timedelta(hours=2),
+        clock_skew=timedelta(seconds=3),
+    ) == ocsp(folder, asked)
+    assert OcspSettings(url="http://ocsp.example.com/", clock_skew=timedelta(seconds=3)) == ocsp(
+        folder, "{url: 'http://ocsp.example.com/'}"
+    )
+    assert ocsp(folder, "off") is None
 
 
 def test_what_is_read_can_be_trusted_by_the_trust_files(folder: Path) -> None:
@@ -144,7 +177,7 @@ def test_the_defaults_are_those_of_the_contract(folder: Path) -> None:
     settings = read(folder, MINIMAL)
     assert settings.api.tls is None
     assert settings.front_ends == ()
-    assert settings.trust.intermediates == settings.trust.crls == ()
+    assert settings.trust.intermediates == settings.trust.revocation.paths == ()
     assert settings.trust.anchors[0].settings == AnchorSettings(
         id="corp",
         eku_required=True,
@@ -517,7 +550,44 @@ def test_t43_no_path_leaves_the_folder_of_its_file(folder: Path, name: str) -> N
 def test_t43_an_absolute_path_is_what_was_meant(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.crl").write_text((folder / "corp-root.crl").read_text())
     text = MINIMAL.replace("]}\n", f"], revocation: {{crls: [{tmp_path / 'elsewhere.crl'}]}}}}\n")
-    assert read(folder, text).trust.crls == (tmp_path / "elsewhere.crl",)
+    assert read(folder, text).trust.revocation.paths == (tmp_path / "elsewhere.crl",)
+
+
+def test_where_revocation_lists_come_from_is_read_whole(folder: Path) -> None:
+    text = """\
+directory_assistance: directory-assistance.yaml
+api: {listen: 127.0.0.1:8443}
+trust:
+  anchors:
+    - {name: corp, file: corp-root.pem}
+    - {name: own, file: corp-root.pem, revocation: {distribution_points: {hosts: [Own.example.com:8080]}}}
+    - {name: none, file: corp-root.pem, revocation: {distribution_points: off}}
+  revocation:
+    crls: [corp-root.crl, lists, 'http://crl.example.com/a.crl', 'ldap://ldap.example.com/cn=CA,o=Example']
+    distribution_points: {hosts: [crl.example.com]}
+    fetch: {timeout: 5s, maximum_size: 2MB, private_networks: [10.0.0.0/8, '::1'], ca_file: corp-root.pem}
+    refresh: {minimum: 30s, maximum: 12h}
+    grace: 2h
+    cache: lists/kept
+"""
+    assert read(folder, text).trust.revocation == RevocationSettings(
+        paths=(folder / "corp-root.crl", folder / "lists"),
+        urls=("http://crl.example.com/a.crl", "ldap://ldap.example.com/cn=CA,o=Example"),
+        hosts={
+            "": frozenset({"crl.example.com"}),
+            "corp": frozenset({"crl.example.com"}),
+            "own": frozenset({"own.example.com:8080"}),
+        },
+        fetch=FetchSettings(
+            timeout=timedelta(seconds=5),
+            maximum_octets=2 * 1024 * 1024,
+            private_networks=(ip_network("10.0.0.0/8"), ip_network("::1/128")),
+            ca_file=folder / "corp-root.pem",
+        ),
+        refresh=RefreshSettings(minimum=timedelta(seconds=30), maximum=timedelta(hours=12)),
+        grace=timedelta(hours=2),
+        cache=folder / "lists/kept",
+    )
 
 
 def test_a_mistake_in_the_file_beside_stops_the_start(folder: Path) -> None:

@@ -314,11 +314,7 @@ BOTH_TRUSTED: dict[str, Any] = {
     ),
     "revocation": RevocationSnapshot.of(
         [
-            read_crl(
-                authority.crl(next_update=CRL_END).der,
-                [read_certificate(each.der) for each in (ROOT, ISSUING, TWIN, TWIN_ISSUING)],
-                source=str(number),
-            )
+            read_crl(authority.crl(next_update=CRL_END).der, source=str(number))
             for number, authority in enumerate((ROOT, ISSUING, TWIN, TWIN_ISSUING))
         ]
     ),

@@ -275,7 +275,6 @@ _EXCEPTIONS = {
     "_USER_PRINCIPAL_NAME": "the attribute userPrincipalName of Active Directory",
     "_ACCOUNT_DISABLED": "a bit of the attribute userAccountControl of Active Directory",
     "username": "a part of a URL, as SQLAlchemy calls it",
-    "only_contains_user_certs": "an argument of cryptography (RFC 5280 section 5.2.5)",
 }
 """Names of others that we have to write."""
 

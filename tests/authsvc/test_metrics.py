@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,15 @@ from authsvc.operations.metrics import (
     METRICS,
     DirectoryFigures,
     Figures,
+    Samples,
+    continue_counters,
+    join_samples,
     render_metrics,
+    render_samples,
     verdict_of,
 )
+from authsvc.operations.ocsp_states import OcspFigures
+from authsvc.operations.revocation_states import ListStatus, SourceKind, SourceStatus
 from authsvc.operations.watches import DomainWatch
 from authsvc.reason import Reason
 from authsvc.web.app import create_app
@@ -27,6 +34,7 @@ from directory_assistance.directory import HostState, HostStatus
 from directory_assistance.watching import Change, WatchState, WatchStatus
 from tests.authsvc.test_watches import NORMA, NORMA_ENTRY, configure, watching
 from tests.support.api import API, EDGE, Call, Reply, by, send_call
+from tests.support.pki import NOW
 from tests.support.presented import byte_sequence
 from tests.support.service import Place, lay_place, world
 from tests.support.watching import WatchedDirectory
@@ -34,6 +42,7 @@ from tests.support.watching import WatchedDirectory
 METRICS_CALL = Call(path="/metrics", method="GET", connection=by(None))
 
 KNOWN = Figures(
+    now=NOW,
     answers=Counter(
         {
             ("nginx", Reason.ALLOWED): 3,
@@ -57,6 +66,45 @@ KNOWN = Figures(
             cache=CacheCounts(hits=8, misses=9, shared=10, purged=11),
             hosts=(HostStatus(uri="ldaps://dc1", state=HostState.DOWN, problem="refused"),),
         ),
+    ),
+    revocation=(
+        SourceStatus(
+            source="root.crl",
+            kind=SourceKind.FILE,
+            status=ListStatus.GRACE,
+            issuer="CN=Root",
+            this_update=NOW - timedelta(hours=2),
+            next_update=NOW - timedelta(minutes=1),
+        ),
+        SourceStatus(
+            source="http://crl",
+            kind=SourceKind.URL,
+            status=ListStatus.CURRENT,
+            issuer="CN=Issuing",
+            this_update=NOW - timedelta(hours=2),
+            next_update=NOW + timedelta(hours=2),
+            attempted=NOW - timedelta(minutes=1),
+            succeeded=NOW - timedelta(minutes=2),
+            successes=3,
+            failures=1,
+        ),
+        SourceStatus(
+            source="http://never",
+            kind=SourceKind.DISTRIBUTION_POINT,
+            status=ListStatus.MISSING,
+            problem="refused",
+            attempted=NOW,
+            failures=5,
+        ),
+    ),
+    fetches={("http://crl", "success"): 3, ("http://crl", "failure"): 1, ("http://never", "failure"): 5},
+    ocsp=OcspFigures(
+        answers={("ocsp.example.com", "good"): 12, ("ocsp.example.com", "unavailable"): 13},
+        seconds={"ocsp.example.com": 1.5},
+        remembered=14,
+        shared=15,
+        skipped=16,
+        failing={"ocsp.example.com": True, "ocsp.example.net": False},
     ),
 )
 
@@ -105,6 +153,55 @@ authsvc_directory_cache_purged_total{domain="Corp"} 11.0
 authsvc_directory_host_state{domain="Corp",host="ldaps://dc1",state="down"} 1.0
 authsvc_directory_host_state{domain="Corp",host="ldaps://dc1",state="suspect"} 0.0
 authsvc_directory_host_state{domain="Corp",host="ldaps://dc1",state="up"} 0.0
+# HELP authsvc_revocation_next_update_seconds Seconds until the next update of a revocation list, below zero past it
+# TYPE authsvc_revocation_next_update_seconds gauge
+authsvc_revocation_next_update_seconds{issuer="CN=Issuing",source="http://crl"} 7200.0
+authsvc_revocation_next_update_seconds{issuer="CN=Root",source="root.crl"} -60.0
+# HELP authsvc_revocation_list_state 1 for the state that the list of a source is in, 0 for the others
+# TYPE authsvc_revocation_list_state gauge
+authsvc_revocation_list_state{source="http://crl",state="current"} 1.0
+authsvc_revocation_list_state{source="http://crl",state="expired"} 0.0
+authsvc_revocation_list_state{source="http://crl",state="future"} 0.0
+authsvc_revocation_list_state{source="http://crl",state="grace"} 0.0
+authsvc_revocation_list_state{source="http://crl",state="missing"} 0.0
+authsvc_revocation_list_state{source="http://never",state="current"} 0.0
+authsvc_revocation_list_state{source="http://never",state="expired"} 0.0
+authsvc_revocation_list_state{source="http://never",state="future"} 0.0
+authsvc_revocation_list_state{source="http://never",state="grace"} 0.0
+authsvc_revocation_list_state{source="http://never",state="missing"} 1.0
+authsvc_revocation_list_state{source="root.crl",state="current"} 0.0
+authsvc_revocation_list_state{source="root.crl",state="expired"} 0.0
+authsvc_revocation_list_state{source="root.crl",state="future"} 0.0
+authsvc_revocation_list_state{source="root.crl",state="grace"} 1.0
+authsvc_revocation_list_state{source="root.crl",state="missing"} 0.0
+# HELP authsvc_revocation_fetches_total Attempts to fetch a revocation list
+# TYPE authsvc_revocation_fetches_total counter
+authsvc_revocation_fetches_total{result="failure",source="http://crl"} 1.0
+authsvc_revocation_fetches_total{result="success",source="http://crl"} 3.0
+authsvc_revocation_fetches_total{result="failure",source="http://never"} 5.0
+# HELP authsvc_revocation_last_success_age_seconds Seconds since a source last gave a list or said that none is newer
+# TYPE authsvc_revocation_last_success_age_seconds gauge
+authsvc_revocation_last_success_age_seconds{source="http://crl"} 120.0
+# HELP authsvc_ocsp_answers_total Questions that were put to an OCSP responder, by what came of them
+# TYPE authsvc_ocsp_answers_total counter
+authsvc_ocsp_answers_total{answer="good",host="ocsp.example.com"} 12.0
+authsvc_ocsp_answers_total{answer="unavailable",host="ocsp.example.com"} 13.0
+# HELP authsvc_ocsp_seconds_total Seconds for which an OCSP responder was waited for
+# TYPE authsvc_ocsp_seconds_total counter
+authsvc_ocsp_seconds_total{host="ocsp.example.com"} 1.5
+# HELP authsvc_ocsp_remembered_total Questions about a certificate that were answered from memory
+# TYPE authsvc_ocsp_remembered_total counter
+authsvc_ocsp_remembered_total 14.0
+# HELP authsvc_ocsp_shared_total Questions about a certificate that waited for the same question of another request
+# TYPE authsvc_ocsp_shared_total counter
+authsvc_ocsp_shared_total 15.0
+# HELP authsvc_ocsp_skipped_total Questions about a certificate that were not put, because asking had just failed
+# TYPE authsvc_ocsp_skipped_total counter
+authsvc_ocsp_skipped_total 16.0
+# HELP authsvc_ocsp_responder_failing 1 where an OCSP responder did not answer when it was last asked
+# TYPE authsvc_ocsp_responder_failing gauge
+authsvc_ocsp_responder_failing{host="ocsp.example.com"} 1.0
+authsvc_ocsp_responder_failing{host="ocsp.example.net"} 0.0
 """
 
 
@@ -125,7 +222,7 @@ def test_a_known_state_is_written_exactly_so() -> None:
 
 
 def test_every_metric_is_written_even_where_nothing_happened() -> None:
-    text = render_metrics(Figures(answers={}, cache_hits=0)).decode()
+    text = render_metrics(Figures(now=NOW, answers={}, cache_hits=0)).decode()
     told = re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE)
     assert [(metric.name, metric.kind) for metric in METRICS] == told
 
@@ -140,9 +237,19 @@ def test_every_sample_has_the_labels_of_its_metric_and_no_other() -> None:
 
 
 def test_t74_no_label_names_a_person_or_a_certificate() -> None:
-    assert {"verdict", "reason", "front_end", "domain", "how", "state", "host"} == {
-        label for metric in METRICS for label in metric.labels
-    }
+    assert {
+        "verdict",
+        "reason",
+        "front_end",
+        "domain",
+        "how",
+        "state",
+        "host",
+        "source",
+        "issuer",
+        "result",
+        "answer",
+    } == {label for metric in METRICS for label in metric.labels}
 
 
 @pytest.mark.parametrize("reason", list(Reason))
@@ -260,3 +367,51 @@ def test_the_servers_of_a_directory_are_told_where_it_tells_them(
 
 def test_an_application_without_a_service_has_nothing_to_tell() -> None:
     assert send_call(create_app(), replace(METRICS_CALL, connection=API)).status == 503
+
+
+# --- of several processes
+
+HITS, CHANGES, STATE = (
+    "authsvc_decision_cache_hits_total",
+    "authsvc_directory_changes_total",
+    "authsvc_directory_watch_state",
+)
+LIVE, LOST = ("Corp", "syncrepl", "live"), ("Corp", "syncrepl", "lost")
+
+
+def test_counters_of_all_are_added_up_and_gauges_of_the_living_are_shown_once() -> None:
+    one: Samples = {HITS: {(): 3.0}, STATE: {LIVE: 1.0, LOST: 0.0}}
+    other: Samples = {HITS: {(): 4.0}, CHANGES: {("Corp",): 2.0}, STATE: {LIVE: 0.0, LOST: 1.0}}
+    ended: Samples = {HITS: {(): 5.0}, STATE: {("Corp", "syncrepl", "off"): 1.0}}
+    joined = join_samples([one, other, ended], [one, other])
+    expected: Samples = {metric.name: {} for metric in METRICS} | {
+        HITS: {(): 12.0},
+        CHANGES: {("Corp",): 2.0},
+        STATE: {LIVE: 1.0, LOST: 1.0},
+    }
+    assert expected == joined
+    assert b'state="lost"} 1.0' in render_samples(joined)
+
+
+def test_a_gauge_that_is_below_zero_everywhere_stays_so() -> None:
+    """Seconds until something that is over."""
+    assert {LIVE: -2.0} == join_samples([], [{STATE: {LIVE: -2.0}}, {STATE: {LIVE: -3.0}}])[STATE]
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "expected"),
+    [
+        pytest.param({}, {(): 3.0}, 13.0, id="the first figure of a new process"),
+        pytest.param({(): 3.0}, {(): 5.0}, 12.0, id="it has grown"),
+        pytest.param({(): 5.0}, {(): 5.0}, 10.0, id="it is the same"),
+        pytest.param({(): 5.0}, {(): 2.0}, 12.0, id="it began anew with a reload"),
+        pytest.param({(): 5.0}, {}, 10.0, id="its directory is gone from the configuration"),
+    ],
+)
+def test_a_total_never_falls(
+    last: dict[tuple[str, ...], float], now: dict[tuple[str, ...], float], expected: float
+) -> None:
+    total: Samples = {HITS: {(): 10.0}, STATE: {LIVE: 1.0}}
+    continued = continue_counters(total, {HITS: last}, {HITS: now, STATE: {LIVE: 0.0}})
+    assert {(): expected} == continued[HITS]
+    assert {LIVE: 0.0} == continued[STATE]

@@ -1,7 +1,7 @@
 """The pipeline: every reason code is reached, and every allow has a neighbour one change away that is refused."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,9 +21,11 @@ from authsvc.presented.presentation import (
     UnreadableCertificate,
 )
 from authsvc.reason import Reason
-from authsvc.trust.certificate import read_certificate
+from authsvc.trust.certificate import CertificateFacts, read_certificate
 from authsvc.trust.crl import read_crl
-from authsvc.trust.revocation import RevocationSnapshot
+from authsvc.trust.ocsp_answer import OcspUnknown
+from authsvc.trust.path import VerifiedCertificate
+from authsvc.trust.revocation import RevocationSnapshot, RevocationStatus
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.directory import LookUp
 from directory_assistance.dn import MemberReference, read_name, render_name
@@ -112,12 +114,11 @@ def secondary(directory: MemoryDirectory, rule: str = "*") -> SecondaryDomain:
 
 
 def stale() -> RevocationSnapshot:
-    issuers = [read_certificate(ROOT.der), read_certificate(ISSUING.der)]
     old = ISSUING.crl(this_update=NOW - timedelta(days=9), next_update=NOW - timedelta(days=1))
     return RevocationSnapshot.of(
         [
-            read_crl(ROOT.crl(next_update=CRL_END).der, issuers, source="root.crl"),
-            read_crl(old.der, issuers, source="issuing.crl"),
+            read_crl(ROOT.crl(next_update=CRL_END).der, source="root.crl"),
+            read_crl(old.der, source="issuing.crl"),
         ]
     )
 
@@ -410,6 +411,109 @@ def test_t41_a_verdict_outlives_neither_cache_time_nor_certificate_nor_list() ->
         primary=primary_of(person("Dave Lawson/Renovations", holds=short)),
     )
     assert bound_of(brief.decide()) == timedelta(hours=3)
+
+
+@dataclass
+class NotedPaths:
+    """Notes proven paths, and says that a place is waited for."""
+
+    waiting: str = ""
+    noted: list[VerifiedCertificate] = field(default_factory=list)
+
+    def note(self, verified: VerifiedCertificate) -> str:
+        self.noted.append(verified)
+        return self.waiting
+
+
+NO_LISTS = RevocationSnapshot.of([])
+
+
+def test_a_list_that_is_on_its_way_makes_nobody_unknown() -> None:
+    """And what is known already counts nevertheless."""
+    paths = NotedPaths(waiting="http://crl.example.com/ca.crl")
+    verdict = replace(Case(), paths=paths, revocation=NO_LISTS).decide()
+    assert isinstance(verdict, Undecided)
+    assert verdict.reason is Reason.REVOCATION_UNAVAILABLE
+    assert verdict.detail.endswith("and `http://crl.example.com/ca.crl` is not fetched yet")
+    assert (
+        replace(Case(), paths=paths, revocation=revocation(DAVE)).decide().reason
+        is Reason.CERTIFICATE_REVOKED
+    )
+    assert replace(Case(), paths=paths).decide().reason is Reason.ALLOWED
+    nothing = replace(Case(), paths=NotedPaths(), revocation=NO_LISTS).decide()
+    assert nothing.reason is Reason.REVOCATION_UNKNOWN
+
+
+def test_t31_only_a_path_that_is_proven_is_told() -> None:
+    paths = NotedPaths()
+    stranger = Authority.root("CN=Stranger", now=NOW).issue("CN=Dave Lawson,O=Renovations")
+    for case in (
+        replace(Case(), paths=paths, presentation=presented(stranger)),
+        replace(Case(), paths=paths, presentation=presented(EXPIRED)),
+        replace(Case(), paths=paths, presentation=NoCertificate()),
+    ):
+        assert not isinstance(case.decide(), Allowed)
+    assert [] == paths.noted
+    assert isinstance(replace(Case(), paths=paths).decide(), Allowed)
+    assert [DAVE.der] == [each.path[0].der for each in paths.noted]
+
+
+def test_t37_a_verdict_in_the_grace_is_marked_and_ends_with_it() -> None:
+    late = RevocationSnapshot.of(
+        [
+            read_crl(ROOT.crl(next_update=CRL_END).der, source="root.crl"),
+            read_crl(ISSUING.crl(next_update=NOW).der, source="issuing.crl"),
+        ],
+        grace=timedelta(seconds=20),
+    )
+    verdict = replace(Case(), revocation=late).decide()
+    assert bound_of(verdict) == timedelta(seconds=20)
+    assert isinstance(verdict, Allowed)
+    assert verdict.notes == ("a revocation list is past its next update, accepted by the grace",)
+    assert verdict.revocation is not None
+    assert verdict.revocation.grace_used
+    none_left = RevocationSnapshot.of(
+        late.lists.series[read_certificate(ISSUING.der).subject_key][0].complete
+    )
+    assert isinstance(replace(Case(), revocation=none_left).decide(), Denied)
+
+
+def test_t39_a_refusal_for_revocation_carries_what_it_rests_on_and_may_be_cached() -> None:
+    verdict = replace(Case(), revocation=revocation(DAVE)).decide()
+    assert isinstance(verdict, Denied)
+    assert verdict.revocation is not None
+    assert (verdict.revocation.status, verdict.revocation.lists) == (
+        RevocationStatus.REVOKED,
+        ("issuing.crl",),
+    )
+    assert verdict.valid_until == NOW + Policy().refused_lifetime
+    told = [line for line in verdict.trace if line.step == "revocation"]
+    assert ("CN=Dave Lawson,O=Renovations", "crl") == (told[0].subject, told[-2].subject)
+    unavailable = replace(Case(), revocation=stale()).decide()
+    assert isinstance(unavailable, Undecided)
+    assert unavailable.revocation is not None
+    assert unavailable.revocation.status is RevocationStatus.UNAVAILABLE
+
+
+def test_the_responders_of_the_snapshot_are_asked_within_the_deadline() -> None:
+    asked = []
+
+    class Responders:
+        def find_remembered(self, *_: object, **__: object) -> None:
+            return None
+
+        def ask(self, facts: CertificateFacts, *_: object, deadline: float, **__: object) -> OcspUnknown:
+            asked.append((facts.subject_text, deadline))
+            return OcspUnknown(source="http://ocsp.example/")
+
+    verdict = replace(Case(), revocation=RevocationSnapshot(), ocsp=Responders()).decide()
+    assert isinstance(verdict, Denied)
+    assert verdict.reason is Reason.REVOCATION_UNKNOWN
+    assert verdict.detail.endswith("and `http://ocsp.example/` does not know it")
+    assert asked == [
+        ("CN=Dave Lawson,O=Renovations", 1e12),
+        ("CN=Renovations Issuing CA,O=Renovations", 1e12),
+    ]
 
 
 def test_t14_an_allow_cannot_be_built_without_a_subject() -> None:

@@ -35,7 +35,8 @@ from authsvc.web.http_protocol import (
     _presented_chain,
     _read_address,
 )
-from authsvc.web.server import Listener, ListenerError, Listeners
+from authsvc.web.server import Listener, Listeners
+from authsvc.web.sockets import ListenerError
 from authsvc.web.tls_contexts import ClientCertificates, TlsSettings
 from tests.support.pki import NOW, SERVER_AUTH, Authority, Issued, KeyKind, host
 from tests.support.serving import RawAnswer, client_context, run, say, serving, write_server_files
@@ -411,7 +412,7 @@ def test_a_socket_that_cannot_be_served_ends_all() -> None:
     async def main() -> None:
         listeners = Listeners([tcp("a"), tcp("b")], Seen())
         listeners.open()
-        listeners._sockets["b"][0].close()
+        listeners._bound.of("b")[0].close()
         ready: list[bool] = []
         with pytest.raises(ListenerError, match="listening ended"):
             await listeners.serve(lambda: ready.append(True))

@@ -26,8 +26,8 @@ from authsvc.operations.trust_files import TrustFiles
 from authsvc.trust.anchors import TrustMaterialError
 from authsvc.web import serving
 from authsvc.web.http_protocol import LARGEST_HEAD_BYTES
-from authsvc.web.server import ListenerError
 from authsvc.web.serving import SecretUnreadable, serve
+from authsvc.web.sockets import ListenerError
 from tests.support.pki import SERVER_AUTH, Authority, Issued, host
 from tests.support.presented import byte_sequence, escaped_pem
 from tests.support.service import BEGIN, END, NOW, Place, acl, lay_place, world
@@ -389,7 +389,7 @@ def test_a_bug_in_a_reload_keeps_the_old_configuration(place: Place, monkeypatch
     def script(running: Running) -> None:
         before = running.version()
         with monkeypatch.context() as patched:
-            patched.setattr(serving, "_open_again", lambda _settings: 1 // 0)
+            patched.setattr(serving, "_open_again", lambda *_given: 1 // 0)
             assert running.hang_up() == "reload_failed"
         assert before == running.version()
         assert running.hang_up() == "reloaded"
@@ -403,9 +403,9 @@ def test_a_reload_asked_for_during_a_reload_comes_after_it(
     """What was written before the last HUP is in force in the end; requests are answered meanwhile."""
     opening, go_on, open_again = threading.Event(), threading.Event(), serving._open_again
 
-    def slowly(settings: object) -> object:
+    def slowly(*given: object) -> object:
         opening.set()
-        fresh = open_again(settings)  # type: ignore[arg-type]  # settings, as they come
+        fresh = open_again(*given)  # type: ignore[arg-type]  # as they come
         assert go_on.wait(_LONGEST_WAIT)
         return fresh
 

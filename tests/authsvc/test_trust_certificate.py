@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from authsvc.trust.anchors import read_pem_blocks
 from authsvc.trust.certificate import KeyFacts, read_certificate
 from directory_assistance.errors import CertificateSyntaxError
 from tests.support.pki import (
@@ -19,6 +20,7 @@ from tests.support.pki import (
     resigned,
     small_world,
 )
+from tests.support.pkits import pkits_cases
 from tests.support.trust import facts_of
 
 
@@ -158,3 +160,17 @@ def test_a_certificate_of_version_1_cannot_be_read(world: SmallWorld) -> None:
     old = resigned(world.dave.der, world.issuing.key, edit=lambda fields: fields[1:-1])
     with pytest.raises(CertificateSyntaxError, match=r"expected X\.509 version 3, found another"):
         read_certificate(old)
+
+
+def test_a_dsa_key_that_inherits_its_parameters_is_read_for_the_bare_path_algorithm_alone() -> None:
+    """RFC 3279 section 2.3.2; the certificate is one of NIST's (4.1.5), which the builder would not make."""
+    case = next(case for case in pkits_cases() if case.id == "4.1.5")
+    inheriting = read_pem_blocks(
+        case.batch["intermediates"][1].encode(), labels=frozenset({b"CERTIFICATE"}), source="PKITS"
+    )[0]
+    facts = read_certificate(inheriting, any_serial=True)
+    assert facts.key == KeyFacts(kind="DSA", bits=0, inherits=True)
+    assert facts.der == inheriting
+    assert facts.subject_text == "CN=DSA Parameters Inherited CA,O=Test Certificates 2011,C=US"
+    with pytest.raises(CertificateSyntaxError, match="cannot be read"):
+        read_certificate(inheriting)

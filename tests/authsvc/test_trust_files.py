@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from authsvc.operations.revocation_sources import RevocationSettings
 from authsvc.operations.trust_files import (
     AnchorFile,
     TrustFiles,
@@ -45,7 +46,7 @@ class Folder:
         return TrustSettings(
             anchors=(AnchorFile(file=self.path / "root.pem", settings=AnchorSettings(id="corp")),),
             intermediates=(self.path / "issuing.pem",),
-            crls=(self.path / "root.crl", self.path / "issuing.crl"),
+            revocation=RevocationSettings(paths=(self.path / "root.crl", self.path / "issuing.crl")),
         )
 
     def write(self, name: str, content: str | bytes) -> Path:

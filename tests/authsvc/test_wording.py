@@ -1,12 +1,19 @@
-"""How a decision by an ACL is told: a database and a person, one deviation each, the whole text expected."""
+"""How a decision is told: a database and a person, one deviation each, the whole text expected; revocation beside."""
+
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from authsvc.access.acl import AclEntry, Database, explain_access
 from authsvc.access.requirements import read_requirement
-from authsvc.decision.wording import tell_matches, tell_unmet
+from authsvc.decision.wording import tell_matches, tell_revocation, tell_unmet
+from authsvc.trust.anchors import RevocationMode
+from authsvc.trust.crl_decision import ListUse
+from authsvc.trust.revocation import CertificateEvidence, RevocationEvidence, RevocationStatus
 from directory_assistance.entry import Identity
 from tests.support.acl import DAVE, DOMAINS, database, entry, group, person
+from tests.support.pki import NOW
 
 NAME = "Dave Lawson/Renovations"
 REQUIRED = "level=Manager is required in `sales.nsf`, and "
@@ -139,3 +146,50 @@ def test_each_entry_that_matched_is_told_with_whether_it_counts() -> None:
 def test_default_is_told_only_where_it_counts() -> None:
     explanation = explain_access(database(), DAVE, domains=DOMAINS)
     assert [("-Default-", "No Access, as nothing else matches")] == list(tell_matches(explanation))
+
+
+def test_revocation_is_told_for_each_certificate_and_then_altogether() -> None:
+    plain = ListUse(source="a.crl", number=7, this_update=NOW - timedelta(hours=1), next_update=NOW)
+    late = replace(plain, source="b.crl", number=-1, delta_source="d.crl", delta_number=9, in_grace=True)
+    evidence = RevocationEvidence(
+        status=RevocationStatus.UNKNOWN_ACCEPTED,
+        policy=RevocationMode.PREFER,
+        source="crl",
+        grace_used=True,
+        certificates=(
+            CertificateEvidence(
+                subject="CN=1",
+                serial=1,
+                status=RevocationStatus.GOOD,
+                source="a.crl, b.crl",
+                lists=(plain, late),
+            ),
+            CertificateEvidence(
+                subject="CN=2",
+                serial=2,
+                status=RevocationStatus.REVOKED,
+                source="http://ocsp.example/",
+                detail="it says so",
+            ),
+            CertificateEvidence(
+                subject="CN=3", serial=3, status=RevocationStatus.UNKNOWN, detail="nobody knows"
+            ),
+        ),
+    )
+    assert list(tell_revocation(evidence)) == [
+        (
+            "CN=1",
+            (
+                "good by `a.crl` number 7, until 2026-03-01T12:00:00+00:00; "
+                "`b.crl` with `d.crl` number 9, until 2026-03-01T12:00:00+00:00, which has passed"
+            ),
+        ),
+        ("CN=2", "revoked by http://ocsp.example/: it says so"),
+        ("CN=3", "unknown: nobody knows"),
+        ("crl", "unknown_accepted, by grace (mode prefer)"),
+    ]
+
+
+def test_revocation_that_nobody_looked_at_is_told_so() -> None:
+    evidence = RevocationEvidence(status=RevocationStatus.NOT_CHECKED, policy=RevocationMode.OFF)
+    assert list(tell_revocation(evidence)) == [("no source", "not_checked (mode off)")]

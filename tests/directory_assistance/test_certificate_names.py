@@ -550,6 +550,16 @@ KEY_ID = extension("2.5.29.14", der_element(0x04, b"1"))
             "subject has more than 100 attributes",
             id="101 attributes",
         ),
+        pytest.param(
+            replace(BASE, subject=name(*[rdn(("2.5.4.3", 0x0C, b"a" * 1_000))] * 5)).der,
+            "subject has more than 4096 octets",
+            id="a name of five thousand octets",
+        ),
+        pytest.param(
+            with_extensions(*(extension(f"1.2.3.{number}", b"") for number in range(101))),
+            "expected at most 100 extensions, found 101",
+            id="101 extensions",
+        ),
     ],
 )
 def test_t17_a_certificate_that_others_may_read_differently_is_refused(der: bytes, problem: str) -> None:
@@ -569,6 +579,16 @@ def test_the_names_as_a_log_would_show_them_hold_no_certificate_and_no_key() -> 
     shown = repr(read_certificate_names(PLAIN.der))
     assert "Dave Lawson" in shown
     assert not [octets for octets in (BASE.der, BASE.key, BASE.issuer) if repr(octets) in shown]
+
+
+def test_100_extensions_are_read() -> None:
+    der = with_extensions(*(extension(f"1.2.3.{number}", b"") for number in range(100)))
+    assert ("Dave Lawson",) == read_certificate_names(der).common_names
+
+
+def test_a_name_of_almost_4_kib_is_read() -> None:
+    subject = name(*[rdn(("2.5.4.3", 0x0C, b"a" * 1_000))] * 4)
+    assert 4_000 == sum(map(len, read_certificate_names(replace(BASE, subject=subject).der).common_names))
 
 
 def test_100_attributes_are_read() -> None:

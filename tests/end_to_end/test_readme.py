@@ -23,6 +23,7 @@ def steady(text: str, world: RunningWorld | None = None) -> list[str]:
         ):
             text = text.replace(f":{port}", f":{shown}")
     text = re.sub(r"\d+\.\d ms", "MS", text)
+    text = re.sub(r"until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", "until TIME", text)
     text = re.sub(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{16}\b", "DIGEST", text)
     text = re.sub(r"serialNumber \d+", "serialNumber N", text)
     return text.splitlines()

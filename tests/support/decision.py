@@ -13,7 +13,7 @@ from authsvc.access.databases import DatabaseTarget, Target
 from authsvc.access.entries import AclEntry
 from authsvc.access.levels import Level
 from authsvc.decision.pipeline import Moment, Policy, Snapshot, decide
-from authsvc.decision.ports import Blocks, StoreFault
+from authsvc.decision.ports import Blocks, ProvenPaths, StoreFault
 from authsvc.decision.request import DecisionRequest, FrontEndPolicy
 from authsvc.decision.verdict import Verdict
 from authsvc.presented.presentation import Presentation, PresentedCertificate
@@ -21,6 +21,7 @@ from authsvc.trust.anchors import AnchorSettings, TrustAnchor, TrustStore
 from authsvc.trust.blocks import BlockList
 from authsvc.trust.certificate import read_certificate
 from authsvc.trust.crl import read_crl
+from authsvc.trust.ocsp_answer import OcspSource
 from authsvc.trust.revocation import RevocationSnapshot
 from directory_assistance.backends.memory import MemoryDirectory
 from directory_assistance.candidates import FindBy, FindWay, MatchPlan
@@ -127,11 +128,10 @@ def trust(**settings: Any) -> TrustStore:
 
 def revocation(*revoked: Issued) -> RevocationSnapshot:
     """Current lists of root and issuing CA; the latter lists these certificates."""
-    issuers = [read_certificate(ROOT.der), read_certificate(ISSUING.der)]
     return RevocationSnapshot.of(
         [
-            read_crl(ROOT.crl(next_update=CRL_END).der, issuers, source="root.crl"),
-            read_crl(ISSUING.crl(revoked, next_update=CRL_END).der, issuers, source="issuing.crl"),
+            read_crl(ROOT.crl(next_update=CRL_END).der, source="root.crl"),
+            read_crl(ISSUING.crl(revoked, next_update=CRL_END).der, source="issuing.crl"),
         ]
     )
 
@@ -165,6 +165,7 @@ class Case:
     over_tls: bool | None = None
     trust: TrustStore = field(default_factory=trust)
     revocation: RevocationSnapshot = field(default_factory=revocation)
+    paths: ProvenPaths | None = None
     primary: PrimaryDomain = field(
         default_factory=lambda: primary_of(person("Dave Lawson/Renovations", holds=DAVE))
     )
@@ -178,12 +179,14 @@ class Case:
     policy: Policy = field(default_factory=Policy)
     blocks: Blocks = field(default_factory=BlockList)
     exhaustive: bool = False
+    ocsp: OcspSource | None = None
 
     def decide(self) -> Verdict:
         """Run the pipeline at NOW."""
         snapshot = Snapshot(
             trust=self.trust,
             revocation=self.revocation,
+            paths=self.paths,
             assistance=DirectoryAssistance(
                 primary=self.primary, domains=self.domains, ambiguity=self.ambiguity
             ),
@@ -191,6 +194,7 @@ class Case:
             policy=self.policy,
             version="test",
             blocks=self.blocks,
+            ocsp=self.ocsp,
         )
         request = DecisionRequest(
             presentation=self.presentation,

@@ -8,8 +8,9 @@ from authsvc.access.levels import Level, Privilege
 from authsvc.decision.verdict import Allowed, Denied, Undecided
 from authsvc.reason import Reason
 from authsvc.trust.anchors import RevocationMode
+from authsvc.trust.crl_decision import ListUse
 from authsvc.trust.path import VerifiedCertificate
-from authsvc.trust.revocation import RevocationEvidence, RevocationStatus
+from authsvc.trust.revocation import CertificateEvidence, RevocationEvidence, RevocationStatus
 from directory_assistance.dn import read_name
 from directory_assistance.entry import GroupMembership, GroupType, Identity, Strength
 from tests.support.decision import DAVE, ISSUING, ROOT
@@ -27,6 +28,23 @@ REVOCATION = RevocationEvidence(
     lists=("corp-issuing.crl",),
     this_update=NOW - timedelta(hours=1),
     next_update=NOW + timedelta(days=6),
+    holds_until=NOW + timedelta(days=6),
+    certificates=(
+        CertificateEvidence(
+            subject="CN=Dave Lawson,O=Renovations",
+            serial=DAVE.certificate.serial_number,
+            status=RevocationStatus.GOOD,
+            source="corp-issuing.crl",
+            lists=(
+                ListUse(
+                    source="corp-issuing.crl",
+                    number=7,
+                    this_update=NOW - timedelta(hours=1),
+                    next_update=NOW + timedelta(days=6),
+                ),
+            ),
+        ),
+    ),
 )
 IDENTITY = Identity(
     name=read_name("Dave Lawson/Renovations"),

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from authsvc.access.acl import EffectiveAccess
 from authsvc.decision.verdict import Allowed, Denied, Undecided, Verdict
 from authsvc.reason import outward_reason
+from authsvc.trust.crl_decision import ListUse
 from authsvc.trust.path import VerifiedCertificate
-from authsvc.trust.revocation import RevocationEvidence
+from authsvc.trust.revocation import CertificateEvidence, RevocationEvidence, RevocationStatus
 from directory_assistance.dn import DistinguishedName, render_ldap, render_name
 from directory_assistance.entry import Identity
 from directory_assistance.trace import TraceLine
@@ -25,11 +26,17 @@ __all__ = [
     "ProblemDocument",
     "RequirementDocument",
     "VerdictDocument",
+    "write_revocation",
     "write_verdict",
 ]
 
 _LARGEST_CERTIFICATE_TEXT = 131_072
 """Characters of a certificate in a body: PEM of 64 KB DER, and some white space."""
+
+_TELLS_THE_REASON = frozenset(
+    {RevocationStatus.REVOKED, RevocationStatus.UNKNOWN, RevocationStatus.UNAVAILABLE}
+)
+"""States of revocation that are themselves the reason of a refusal: who may not know the reason is not told them."""
 
 CertificateText = Annotated[str, Field(min_length=1, max_length=_LARGEST_CERTIFICATE_TEXT)]
 
@@ -126,14 +133,44 @@ class CertificateDocument(_Document):
     not_after: datetime
 
 
-class RevocationDocument(_Document):
-    """What revocation rests on."""
+class ListDocument(_Document):
+    """A revocation list that proves a certificate good, and the delta list over it; the dates are the newer one's."""
 
+    source: str
+    number: int | None
+    delta_source: str | None
+    delta_number: int | None
+    this_update: datetime
+    next_update: datetime
+    in_grace: bool
+
+
+class CertificateRevocationDocument(_Document):
+    """What is known of one certificate of the path; `source` is the list or the responder that decided."""
+
+    subject: str
+    serial: str
     status: str
     source: str | None
+    lists: list[ListDocument]
+
+
+class RevocationDocument(_Document):
+    """What revocation rests on.
+
+    `lists`, `responders` and `certificates` are empty for callers who may not know details.
+    """
+
+    status: str
+    policy: str
+    source: str | None
+    lists: list[str]
+    responders: list[str]
     this_update: datetime | None
     next_update: datetime | None
     age_seconds: int | None
+    grace_used: bool
+    certificates: list[CertificateRevocationDocument]
 
 
 class EvidenceDocument(_Document):
@@ -215,7 +252,9 @@ def write_verdict(  # noqa: PLR0913 - what a document says besides the verdict
             revocation, valid_until, detail = verdict.revocation, verdict.valid_until, verdict.detail
         case Undecided():
             word, identity, access, notes = "undecided", None, None, ()
-            revocation, valid_until, detail = None, now, verdict.detail
+            revocation, valid_until, detail = verdict.revocation, now, verdict.detail
+    if revocation is not None and revocation.status in _TELLS_THE_REASON and not expose:
+        revocation = None
     return VerdictDocument(
         verdict=word,
         reason=outward_reason(verdict.reason, expose=expose),
@@ -224,7 +263,9 @@ def write_verdict(  # noqa: PLR0913 - what a document says besides the verdict
         identity=_identity(identity) if identity is not None else None,
         access=_access(access) if access is not None else None,
         certificate=_certificate(verdict.certificate) if verdict.certificate is not None else None,
-        evidence=_evidence(verdict.certificate, revocation, now) if verdict.certificate is not None else None,
+        evidence=_evidence(verdict.certificate, revocation, now, expose=expose)
+        if verdict.certificate is not None
+        else None,
         notes=list(notes) if expose or word == "allowed" else [],
         expires_in=max(0, int((valid_until - now).total_seconds())),
         policy_version=policy_version,
@@ -278,21 +319,50 @@ def _certificate(certificate: VerifiedCertificate) -> CertificateDocument:
 
 
 def _evidence(
-    certificate: VerifiedCertificate, revocation: RevocationEvidence | None, now: datetime
+    certificate: VerifiedCertificate, revocation: RevocationEvidence | None, now: datetime, *, expose: bool
 ) -> EvidenceDocument:
     return EvidenceDocument(
         trust_anchor=certificate.anchor_id,
-        revocation=RevocationDocument(
-            status=revocation.status.value,
-            source=revocation.source or None,
-            this_update=revocation.this_update,
-            next_update=revocation.next_update,
-            age_seconds=None
-            if revocation.this_update is None
-            else int((now - revocation.this_update).total_seconds()),
-        )
-        if revocation is not None
-        else None,
+        revocation=None if revocation is None else write_revocation(revocation, now, expose=expose),
+    )
+
+
+def write_revocation(revocation: RevocationEvidence, now: datetime, *, expose: bool) -> RevocationDocument:
+    """Write what revocation rests on; sources and single certificates only where they may be shown."""
+    age = revocation.age(now)
+    return RevocationDocument(
+        status=revocation.status.value,
+        policy=revocation.policy.value,
+        source=revocation.source or None,
+        lists=list(revocation.lists) if expose else [],
+        responders=list(revocation.responders) if expose else [],
+        this_update=revocation.this_update,
+        next_update=revocation.next_update,
+        age_seconds=None if age is None else int(age.total_seconds()),
+        grace_used=revocation.grace_used,
+        certificates=[_certificate_revocation(one) for one in revocation.certificates] if expose else [],
+    )
+
+
+def _certificate_revocation(one: CertificateEvidence) -> CertificateRevocationDocument:
+    return CertificateRevocationDocument(
+        subject=one.subject,
+        serial=f"{one.serial:x}",
+        status=one.status.value,
+        source=one.source or None,
+        lists=[_list(use) for use in one.lists],
+    )
+
+
+def _list(use: ListUse) -> ListDocument:
+    return ListDocument(
+        source=use.source,
+        number=use.number if use.number >= 0 else None,
+        delta_source=use.delta_source or None,
+        delta_number=use.delta_number if use.delta_source else None,
+        this_update=use.this_update,
+        next_update=use.next_update,
+        in_grace=use.in_grace,
     )
 
 

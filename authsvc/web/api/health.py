@@ -1,7 +1,7 @@
 """`GET /healthz` (the process lives) and `GET /readyz` (it can decide), on the listener `api`; open to everybody.
 
 Neither says anything about people; `/readyz` names files, directories and authorities. However many ask at a
-time, the directories are asked once.
+time, the directories are asked once. Of several workers, each answers for itself, and says what it sees of the others.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from authsvc.operations.service import Readiness, Service
+from authsvc.operations.shared_figures import SharedFigures
 
 __all__ = ["router"]
 
@@ -53,10 +54,12 @@ async def readyz(request: Request, response: Response) -> ReadyDocument:
         request.app.state.readiness = flight
     state = await asyncio.shield(flight)
     assert isinstance(state, Readiness)
+    figures = request.app.state.figures
+    assert figures is None or isinstance(figures, SharedFigures)
     response.status_code = 200 if state.ready else 503
     return ReadyDocument(
         ready=state.ready,
         policy_version=service.version,
         problems=list(state.problems),
-        warnings=list(state.warnings),
+        warnings=[*state.warnings, *([] if figures is None else figures.warnings())],
     )

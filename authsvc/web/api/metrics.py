@@ -1,13 +1,15 @@
 """`GET /metrics`: what is counted, for Prometheus, on the listener `api`; open to everybody who can connect there.
 
-It names domains, front ends and servers, never a person (threat T74). It asks no directory and waits for nothing.
+It names domains, front ends and servers, never a person (threat T74). It asks no directory and waits for nothing. Of
+several workers, whichever is asked tells the figures of all.
 """
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from authsvc.operations.metrics import CONTENT_TYPE, render_metrics
+from authsvc.operations.metrics import CONTENT_TYPE, render_samples, samples_of
 from authsvc.operations.service import Service
+from authsvc.operations.shared_figures import SharedFigures
 
 __all__ = ["router"]
 
@@ -32,4 +34,9 @@ async def metrics(request: Request) -> Response:
     if service is None:
         return PlainTextResponse("", status_code=503)
     assert isinstance(service, Service)
-    return Response(render_metrics(service.figures()), headers={"Content-Type": CONTENT_TYPE})
+    samples = samples_of(service.figures())
+    figures = request.app.state.figures
+    if figures is not None:
+        assert isinstance(figures, SharedFigures)
+        samples = figures.together(samples, service.version)
+    return Response(render_samples(samples), headers={"Content-Type": CONTENT_TYPE})

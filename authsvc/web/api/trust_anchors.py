@@ -16,7 +16,7 @@ from authsvc.web.api.callers import CallerOf, ServiceOf, admit_reader, admitted_
 from authsvc.web.api.recording import record_answer
 from directory_assistance.dn import render_ldap
 
-__all__ = ["router"]
+__all__ = ["TrustAnchorDocument", "router", "write_trust_anchor"]
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
 _PROBLEMS: dict[int | str, dict[str, object]] = {
@@ -89,7 +89,7 @@ async def list_trust_anchors(request: Request, caller: CallerOf, service: Servic
     anchors = [one for one in service.anchors if not one.settings.is_cross_certificate]
     record_answer(request, service, caller, "trust anchors listed for")
     return TrustAnchorsDocument(
-        trust_anchors=[_write(anchor) for anchor in anchors], policy_version=service.version
+        trust_anchors=[write_trust_anchor(anchor) for anchor in anchors], policy_version=service.version
     )
 
 
@@ -101,11 +101,12 @@ async def list_cross_certificates(
     crosses = [one for one in service.anchors if one.settings.is_cross_certificate]
     record_answer(request, service, caller, "cross-certificates listed for")
     return CrossCertificatesDocument(
-        cross_certificates=[_write(anchor) for anchor in crosses], policy_version=service.version
+        cross_certificates=[write_trust_anchor(anchor) for anchor in crosses], policy_version=service.version
     )
 
 
-def _write(anchor: TrustAnchor) -> TrustAnchorDocument:
+def write_trust_anchor(anchor: TrustAnchor) -> TrustAnchorDocument:
+    """Write one certificate that paths may end at, with what it is trusted for."""
     facts = anchor.facts
     return TrustAnchorDocument(
         id=anchor.id,
