@@ -272,6 +272,8 @@ def narrow_purposes(rules: EndEntityRules, facts: CertificateFacts) -> EndEntity
     limits them: an authority for one purpose does not issue for another. Where none is left, the rules stay, because
     the certificate itself is refused.
     """
+    if len(rules.purposes) < 2:  # nothing to narrow, as nearly always
+        return rules
     own = facts.extended_key_usage
     if own is None or (_ANY_PURPOSE in own and (rules.allow_any_eku or facts.is_authority)):
         return rules

@@ -393,6 +393,7 @@ def test_t23_the_constraints_of_an_anchor_hold_and_those_of_an_end_entity_do_not
     anchor = replace(TEMPLATES.root, extension_values=value)
     assert _find(TEMPLATES.leaf(names), anchor) != ""
     assert _find(TEMPLATES.leaf(names | value), TEMPLATES.root) == ""
+    assert _find(TEMPLATES.leaf(names | {NAME_CONSTRAINTS: b""}), TEMPLATES.root) == ""
 
 
 def test_t23_constraints_add_up_from_authority_to_authority() -> None:

@@ -382,6 +382,13 @@ def test_t24_signatures_that_hold_everywhere_are_answered_in_time() -> None:
     assert process_time() - begin < 0.5
 
 
+def test_an_unknown_algorithm_or_kind_of_key_holds_nothing(world: SmallWorld) -> None:
+    leaf, issuing = facts_of(world.dave), facts_of(world.issuing)
+    assert SignatureChecks().hold(leaf, issuing)
+    assert not SignatureChecks().hold(replace(leaf, algorithm=None), issuing)
+    assert not SignatureChecks().hold(leaf, replace(issuing, key=KeyFacts(kind="unsupported", bits=0)))
+
+
 def test_hints_come_after_what_a_pool_has_and_each_stands_there_once(world: SmallWorld) -> None:
     issuing, root = facts_of(world.issuing), facts_of(world.root)
     namesake = facts_of(world.root.issue_authority())

@@ -143,6 +143,12 @@ def wanting(*wanted: str) -> PolicyInputs:
             id="a mapping of any policy",
         ),
         pytest.param(
+            [says(ONE, mappings=((ONE, ANY_POLICY),)), says(ONE, mappings=((ONE, TWO),))],
+            PolicyInputs(),
+            False,
+            id="a mapping to any policy, though all map",
+        ),
+        pytest.param(
             [says(ONE), says(ONE, mappings=((ANY_POLICY, ONE),))],
             EXPLICIT,
             True,
@@ -159,7 +165,9 @@ def wanting(*wanted: str) -> PolicyInputs:
 def test_t23_policies_hold_over_the_whole_path(
     certificates: list[PolicyExtensions], inputs: PolicyInputs, accepted: bool
 ) -> None:
-    assert (problem_of(*certificates, inputs=inputs) == "") == accepted
+    mapping_anchor = says(ONE, mappings=((ONE, TWO),))
+    for anchor in (NOTHING, mapping_anchor):  # whose policies and mappings are no part of the path
+        assert (problem_of(*certificates, anchor=anchor, inputs=inputs) == "") == accepted
 
 
 def _skipping(
@@ -267,6 +275,8 @@ def test_t23_any_policy_counts_as_far_as_it_may(
     ("anchor", "certificates", "accepted"),
     [
         pytest.param(replace(NOTHING, explicit=0), [says(ONE), NOTHING], False, id="it asks for a policy"),
+        pytest.param(replace(NOTHING, explicit=0), [NOTHING], False, id="of an end entity right below too"),
+        pytest.param(replace(NOTHING, explicit=0), [says(ONE)], True, id="which has one"),
         pytest.param(
             replace(NOTHING, explicit=2), [says(ONE), NOTHING], False, id="which the second must have"
         ),
@@ -311,6 +321,7 @@ def test_t23_an_anchor_constrains_as_any_authority_does(
         (ANY, wanting(TWO), True),
         (ANY, replace(EXPLICIT, inhibit_any=True), False),
         (replace(NOTHING, explicit=0), PolicyInputs(), False),
+        (replace(NOTHING, explicit=1), PolicyInputs(), True),
         (NOTHING, PolicyInputs(), True),
     ],
 )

@@ -55,6 +55,14 @@ def world() -> SmallWorld:
             id="an issuer for one purpose does not issue for another, though both are configured",
         ),
         pytest.param(
+            (SMARTCARD, CLIENT_AUTH, KERBEROS),
+            (KERBEROS,),
+            (SMARTCARD,),
+            (CLIENT_AUTH, KERBEROS, SMARTCARD),
+            "it issues for other purposes than `1.3.6.1.4.1.311.20.2.2`",
+            id="nor do two of three that are configured",
+        ),
+        pytest.param(
             (SMARTCARD, CLIENT_AUTH),
             (SMARTCARD,),
             (CLIENT_AUTH,),
