@@ -21,6 +21,7 @@ from cryptography import x509
 
 from authsvc.trust.certificate import CertificateFacts, read_certificate
 from authsvc.trust.path_building import CertificatePool, prove_all
+from authsvc.trust.path_memory import PathMemory
 from authsvc.trust.policies import PolicyInputs
 from authsvc.trust.profile import (
     CLIENT_PURPOSES,
@@ -281,6 +282,7 @@ class TrustStore:
 
     `pool` holds the intermediates, and what is proven of the signatures of all certificates here; `names` the subjects
     of all, as encoded, with what they say: nearly every certificate that comes names one of them as its issuer.
+    `memory` is the one thing here that changes: it remembers how certificates of accepted paths read.
     """
 
     anchors: tuple[TrustAnchor, ...]
@@ -289,6 +291,7 @@ class TrustStore:
     pool: CertificatePool = field(repr=False, compare=False)
     names: Mapping[bytes, DistinguishedName] = field(repr=False, compare=False)
     profile: Profile
+    memory: PathMemory = field(default_factory=PathMemory, repr=False, compare=False)
     _everywhere: FrontEndTrust = field(repr=False, compare=False)
     _by_front_end: Mapping[str, FrontEndTrust] = field(repr=False, compare=False)
 

@@ -184,7 +184,7 @@ def verify_path(  # noqa: PLR0913 - what it depends on is passed in
         now=now,
         clock_skew=clock_skew,
         accept_expired=accept_expired,
-        checks=SignatureChecks(store.pool.proven),
+        checks=SignatureChecks(store.pool.proven, store.memory),
         name_checks=NameConstraintChecks(),
         policy_checks=PolicyChecks(),
     )
@@ -196,6 +196,8 @@ def verify_path(  # noqa: PLR0913 - what it depends on is passed in
         for path, anchor in islice(_find_paths(question), _MOST_PATHS):
             findings = _find_path_problems(question, path, anchor)
             if not findings:
+                if store.profile is Profile.CLIENT:
+                    store.memory.keep(names, path, configured=store.by_der)
                 return _evidence(question, path, anchor, front_end)
             first = min(findings, key=lambda finding: _REASON_ORDER[finding.reason])
             if nearest is None or _REASON_ORDER[first.reason] > _REASON_ORDER[nearest.reason]:
@@ -265,6 +267,9 @@ def _read_end_entity(
         CertificateSyntaxError: either cannot be read.
 
     """
+    remembered = store.memory.find_end_entity(der)
+    if remembered is not None:
+        return remembered
     try:
         frame = read_certificate_frame(der, any_serial=any_serial)
     except DerSyntaxError as error:
@@ -306,7 +311,7 @@ def _read_pool(
         if der in store.by_der or der == presented.der:
             continue
         try:
-            facts = _read_hint(der, keys, store, any_serial=any_serial)
+            facts = store.memory.find_hint(der) or _read_hint(der, keys, store, any_serial=any_serial)
         except (DerSyntaxError, CertificateSyntaxError):
             continue
         if not find_cost_problem(facts):

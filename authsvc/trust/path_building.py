@@ -23,6 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from authsvc.trust.certificate import CertificateFacts
+from authsvc.trust.path_memory import PathMemory
 from authsvc.trust.signatures import inherit_dsa_parameters, is_signed_with
 from directory_assistance.dn import NameKey
 
@@ -98,15 +99,20 @@ def prove_all(certificates: Sequence[CertificateFacts]) -> ProvenPairs:
 class SignatureChecks:
     """Checks who signed what, each pair once, and at most `_MOST_SIGNATURES` pairs; beyond, nothing holds.
 
+    Args:
+        proven: what is known of the configured certificates.
+        memory: what is known of accepted paths.
+
     Attributes:
         exhausted: whether a budget has been used up, so that what was not found may be there.
 
     """
 
-    __slots__ = ("_known", "_left", "_proven", "_steps", "exhausted")
+    __slots__ = ("_known", "_left", "_memory", "_proven", "_steps", "exhausted")
 
-    def __init__(self, proven: ProvenPairs | None = None) -> None:
+    def __init__(self, proven: ProvenPairs | None = None, memory: PathMemory | None = None) -> None:
         self.exhausted = False
+        self._memory = memory
         self._proven: ProvenPairs = proven or {}
         self._known: dict[tuple[bytes, bytes], bool] = {}
         self._left = _MOST_SIGNATURES
@@ -132,6 +138,8 @@ class SignatureChecks:
         known = self._proven.get(pair)
         if known is None:
             known = self._known.get(pair)
+        if known is None and self._memory is not None and self._memory.is_proven(pair):
+            return True
         if known is None:
             if not self._may_check():
                 return False
