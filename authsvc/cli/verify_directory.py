@@ -21,7 +21,8 @@ from authsvc.cli.output import (
     visible,
 )
 from authsvc.config import read_settings
-from authsvc.operations.service import API_NAME, open_assistance
+from authsvc.operations.assistance import open_assistance
+from authsvc.operations.service import API_NAME
 from authsvc.operations.trust_files import TrustFiles
 from authsvc.operations.verifying import DirectoryVerifier
 from authsvc.settings import Settings

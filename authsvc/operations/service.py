@@ -26,6 +26,7 @@ from authsvc.decision.ports import StoreFault
 from authsvc.decision.request import DecisionRequest
 from authsvc.decision.verdict import Verdict
 from authsvc.operations import watches
+from authsvc.operations.assistance import not_watched, open_assistance, without_memory
 from authsvc.operations.audit import AuditFault, AuditLog, DecisionRecord
 from authsvc.operations.block_register import BlockRegister
 from authsvc.operations.decider import Decider
@@ -49,21 +50,18 @@ from authsvc.store.schema import GenerationReader, open_engine
 from authsvc.trust.anchors import TrustAnchor
 from authsvc.trust.certificate import CertificateFacts
 from authsvc.trust.direct_lists import is_listed
-from directory_assistance.backends import REMEMBERED, open_directory
 from directory_assistance.backends.caching import CachingDirectory
-from directory_assistance.backends.ldap.settings import LdapSettings
-from directory_assistance.backends.sql import SqlDirectory
 from directory_assistance.candidates import BindBy
 from directory_assistance.directory import KnowsHosts
 from directory_assistance.dn import render_name
-from directory_assistance.domains import AnyDomain, DirectoryAssistance, PrimaryDomain, SecondaryDomain
+from directory_assistance.domains import AnyDomain, DirectoryAssistance, PrimaryDomain
 from directory_assistance.entry import Identity
 from directory_assistance.errors import DirectoryFault
 from directory_assistance.settings import DirectoryAssistanceSettings, SqlSettings
 from directory_assistance.sql_engine import open_engine as open_reading_engine
 from directory_assistance.trace import TraceRecorder
 
-__all__ = ["API_NAME", "Readiness", "Service", "migrate_stores", "open_assistance"]
+__all__ = ["API_NAME", "Readiness", "Service", "migrate_stores"]
 
 _LOG = logging.getLogger("authsvc.service")
 
@@ -100,84 +98,6 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_assistance(
-    settings: DirectoryAssistanceSettings,
-    *,
-    cache_time: timedelta = timedelta(seconds=60),
-    monotonic: Callable[[], float] = time.monotonic,
-) -> DirectoryAssistance:
-    """Open every directory; no connection is made yet.
-
-    Args:
-        settings: the configuration of directory assistance.
-        cache_time: an answer whose changes nobody tells is remembered for no longer; and not at all where the
-            configuration says that a domain is not watched, because then the cache time is the whole of what its
-            operator allows.
-        monotonic: the clock of the ages of answers, in seconds.
-
-    """
-    remembered = replace(REMEMBERED, unwatched=min(REMEMBERED.unwatched, cache_time))
-    off = _not_watched(settings)
-    primary = settings.primary
-    directory = open_directory(primary.domain, primary.directory)
-    assert isinstance(directory, SqlDirectory)  # the configuration knows no other kind for the primary
-    return DirectoryAssistance(
-        primary=PrimaryDomain(
-            domain=primary.domain,
-            directory=directory,
-            plan=primary.plan,
-            size_limit=primary.size_limit,
-            expansion=primary.expansion,
-        ),
-        domains=tuple(
-            SecondaryDomain(
-                domain=each.domain,
-                directory=open_directory(
-                    each.domain,
-                    each.directory,
-                    lifetimes=None if each.domain in off else remembered,
-                    monotonic=monotonic,
-                ),
-                plan=each.plan,
-                rules=each.rules,
-                enabled=each.enabled,
-                search_order=each.search_order,
-                size_limit=each.size_limit,
-                on_unavailable=each.on_unavailable,
-                may_assert_primary_names=each.may_assert_primary_names,
-                group_authorization=each.group_authorization,
-                plain_group_names=each.plain_group_names,
-                mail_domains=each.mail_domains,
-                expansion=each.expansion,
-            )
-            for each in settings.domains
-        ),
-        ambiguity=settings.ambiguity,
-    )
-
-
-def _not_watched(settings: DirectoryAssistanceSettings) -> frozenset[str]:
-    """Return the domains whose configuration says that they are not watched."""
-    return frozenset(
-        each.domain
-        for each in settings.domains
-        if isinstance(each.directory, LdapSettings) and not each.directory.watch
-    )
-
-
-def _without_memory(assistance: DirectoryAssistance) -> DirectoryAssistance:
-    """Return the same domains over directories that remember nothing."""
-    return replace(
-        assistance,
-        domains=tuple(
-            replace(each, directory=each.directory.inner)
-            if isinstance(each.directory, CachingDirectory)
-            else each
-            for each in assistance.domains
-        ),
-    )
-
-
 class Service:
     """Everything that decides, open. Made by `open`; `close` releases it.
 
@@ -211,13 +131,13 @@ class Service:
         self._monotonic = monotonic
         self._engines = engines
         self._assistance = assistance
-        self._without_memory = _without_memory(assistance)
+        self._without_memory = without_memory(assistance)
         self._trust = trust
         self._ocsp = ocsp
         self._host_log = HostLog(assistance)
         self._wake = threading.Event()
         self._watches = Watches(
-            assistance, off=_not_watched(settings.directory_assistance), wake=self._wake.set
+            assistance, off=not_watched(settings.directory_assistance), wake=self._wake.set
         )
         self._databases = SqlDatabases(engines[0])
         self._blocks = SqlBlocks(engines[0])

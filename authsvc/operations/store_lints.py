@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from authsvc.access.acl import AclEntry, Database, GroupTarget, NameTarget, UserType
-from authsvc.operations.service import open_assistance
+from authsvc.operations.assistance import open_assistance
 from authsvc.settings import Settings
 from authsvc.store.databases import list_databases
 from authsvc.store.migrate import require_schema

@@ -24,8 +24,9 @@ from authsvc.decision.ports import StoreFault
 from authsvc.decision.request import DecisionRequest, FrontEndPolicy
 from authsvc.decision.verdict import Allowed, Denied, Verdict
 from authsvc.operations import service as module
+from authsvc.operations.assistance import open_assistance
 from authsvc.operations.audit import AuditFault, DecisionRecord
-from authsvc.operations.service import Service, open_assistance
+from authsvc.operations.service import Service
 from authsvc.presented.presentation import PresentedCertificate
 from authsvc.reason import Reason
 from authsvc.store.bootstrap import create_token
