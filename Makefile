@@ -37,7 +37,7 @@ test-long: install test-servers  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long
 
 DA := directory_assistance
-PURE := $(DA)/der.py,$(DA)/dn*.py,$(DA)/errors.py,$(DA)/trace.py,$(DA)/entry.py,$(DA)/certificate_*.py,$(DA)/stored_*.py
+PURE := $(DA)/der.py,$(DA)/dn*.py,$(DA)/errors.py,$(DA)/trace.py,$(DA)/entry.py,$(DA)/certificate_*.py,$(DA)/extensions.py,$(DA)/stored_*.py
 PURE := $(PURE),$(DA)/naming*.py,$(DA)/candidates.py,$(DA)/filter*.py,$(DA)/binding.py,$(DA)/domains.py,$(DA)/facts.py,$(DA)/search.py
 PURE := $(PURE),$(DA)/groups.py,$(DA)/identify.py,$(DA)/identifiers.py,$(DA)/alternative_identities.py,$(DA)/judging.py,$(DA)/watching.py
 PURE := $(PURE),$(DA)/verification.py,$(DA)/config_lints.py,$(DA)/backends/caching.py,$(DA)/backends/answers.py,$(DA)/backends/memory.py

@@ -30,7 +30,7 @@ from directory_assistance.errors import shorten
 from directory_assistance.naming import read_suffix_rule
 from directory_assistance.yaml_lines import YamlPath, suggest
 
-__all__ = ["REVOCATION_OFF", "AnchorReader", "anchor_names"]
+__all__ = ["REVOCATION_OFF", "AnchorReader", "anchor_names", "read_instant"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 """An anchor's name stands in `issued_by`, logs and audit records."""
@@ -65,7 +65,7 @@ def anchor_names(reader: ConfigReader) -> frozenset[str] | None:
     return frozenset(name for name in names if isinstance(name, str))
 
 
-def _read_instant(text: str) -> datetime:
+def read_instant(text: str) -> datetime:
     """Read a date, which begins at midnight UTC, or an instant (RFC 3339).
 
     Raises:
@@ -161,8 +161,8 @@ class AnchorReader:
                 hash_bits=model.minimum_hash_bits,
             ),
             key_pins=self._key_pins(path, model),
-            not_before=reader.read((*path, "not_before"), model.not_before, _read_instant),
-            not_after=reader.read((*path, "not_after"), model.not_after, _read_instant),
+            not_before=reader.read((*path, "not_before"), model.not_before, read_instant),
+            not_after=reader.read((*path, "not_after"), model.not_after, read_instant),
             permitted_names=self._permitted_names(path, model),
             front_ends=self._front_ends(path, model),
             domains=domains,

@@ -13,21 +13,17 @@ from typing import Final
 
 from directory_assistance.der import (
     BIT_STRING,
-    BOOLEAN,
     INTEGER,
-    OBJECT_IDENTIFIER,
-    OCTET_STRING,
     SEQUENCE,
+    DerSyntaxError,
     Element,
     Fields,
     read_element,
     read_integer,
-    read_members,
-    read_object_identifier,
     read_octets_of_bits,
-    read_true,
 )
 from directory_assistance.errors import CertificateSyntaxError
+from directory_assistance.extensions import read_extensions
 
 __all__ = ["LARGEST_CERTIFICATE", "CertificateFrame", "read_certificate_frame"]
 
@@ -36,9 +32,6 @@ LARGEST_CERTIFICATE: Final = 65_536
 
 _LONGEST_SERIAL_NUMBER: Final = 20
 """Octets of a serial number (RFC 5280 section 4.1.2.2), not counting the one that keeps it positive."""
-
-_MOST_EXTENSIONS: Final = 100
-"""Extensions of one certificate: real ones have about ten, and reading each costs some microseconds (threat T24)."""
 
 _VERSION_3: Final = 2
 """How version 3 is encoded."""
@@ -118,7 +111,7 @@ def read_certificate_frame(der: bytes, *, any_serial: bool = False) -> Certifica
         issuer=issuer,
         subject=subject,
         public_key_info=public_key_info,
-        extensions={} if extensions is None else _read_extensions(extensions.content),
+        extensions={} if extensions is None else _values_of(extensions),
     )
 
 
@@ -143,21 +136,9 @@ def _read_serial(content: bytes) -> int:
     return serial
 
 
-def _read_extensions(content: bytes) -> dict[str, bytes]:
-    """Return the content of extnValue by dotted type (RFC 5280 section 4.1: at least one, each once)."""
-    extensions: dict[str, bytes] = {}
-    elements = read_members(read_element(content, SEQUENCE).content, SEQUENCE)
-    if len(elements) > _MOST_EXTENSIONS:
-        raise CertificateSyntaxError(f"expected at most {_MOST_EXTENSIONS} extensions, found {len(elements)}")
-    for element in elements:
-        fields = Fields(element.content)
-        oid = read_object_identifier(fields.take(OBJECT_IDENTIFIER).content)
-        critical = fields.take_optional(BOOLEAN)
-        if critical is not None:
-            read_true(critical.content)
-        value = fields.take(OCTET_STRING).content
-        fields.finish()
-        if oid in extensions:
-            raise CertificateSyntaxError(f"extension {oid} stands twice")
-        extensions[oid] = value
-    return extensions
+def _values_of(extensions: Element) -> dict[str, bytes]:
+    """Return the content of extnValue by dotted type; there is one extension at least."""
+    found = read_extensions(read_element(extensions.content, SEQUENCE).content)
+    if not found:
+        raise DerSyntaxError("expected at least 1 element, found 0")
+    return {oid: extension.value for oid, extension in found.items()}

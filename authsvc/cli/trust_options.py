@@ -7,13 +7,12 @@ What lives here: reading them, strictly. What does not: options and printing (th
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
 
 from authsvc.trust.anchors import AnchorSettings, Profile, RevocationMode, TrustMaterialError, read_pem_blocks
 from directory_assistance.errors import shorten
 
-__all__ = ["PathRules", "read_certificates", "read_policies", "read_revocation_lists", "read_time"]
+__all__ = ["PathRules", "read_certificates", "read_policies", "read_revocation_lists"]
 
 ANY_POLICY: Final = "2.5.29.32.0"
 """anyPolicy (RFC 5280 section 4.2.1.4): who asks for it asks for none in particular."""
@@ -48,26 +47,6 @@ class PathRules:
             inhibit_any_policy=settings.inhibit_any_policy or self.inhibit_any_policy,
             revocation=settings.revocation if self.revocation is None else self.revocation,
         )
-
-
-def read_time(text: str) -> datetime:
-    """Read an instant (RFC 3339), or a date, which begins at midnight UTC.
-
-    Raises:
-        ValueError: it is neither.
-
-    """
-    expected = f"expected a time such as `2027-01-31T12:00:00Z`, found `{shorten(text)}`"
-    try:
-        instant = datetime.fromisoformat(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
-    except ValueError as error:
-        raise ValueError(expected) from error
-    if instant.tzinfo is None:
-        raise ValueError(f"{expected} (without a time zone)")
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError(expected) from error
 
 
 def read_policies(texts: Iterable[str]) -> frozenset[str]:

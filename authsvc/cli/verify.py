@@ -22,10 +22,10 @@ from authsvc.cli.trust_options import (
     read_certificates,
     read_policies,
     read_revocation_lists,
-    read_time,
 )
 from authsvc.cli.verify_batch import answer_lines
 from authsvc.config import read_settings
+from authsvc.config_anchors import read_instant
 from authsvc.operations.path_checking import PathAnswer, check_file, read_lists
 from authsvc.operations.service import API_NAME
 from authsvc.operations.trust_files import TrustFiles
@@ -123,7 +123,7 @@ def verify(  # noqa: PLR0913 - the options of the contract
             inhibit_any_policy=inhibit_any_policy,
             revocation=revocation,
         )
-        now = datetime.now(UTC) if at is None else read_time(at)
+        now = datetime.now(UTC) if at is None else read_instant(at)
     except ValueError as error:
         raise fail(str(error)) from None
     material = _Material(

@@ -23,8 +23,8 @@ from authsvc.cli.trust_options import (
     read_certificates,
     read_policies,
     read_revocation_lists,
-    read_time,
 )
+from authsvc.config_anchors import read_instant
 from authsvc.operations.path_checking import PathAnswer, check_file, read_lists
 from authsvc.operations.service import API_NAME
 from authsvc.reason import Reason
@@ -146,7 +146,7 @@ def _find_id(line: bytes) -> _Id | None:
 
 def _decide(case: _Case, now: Callable[[], datetime]) -> PathAnswer:
     try:
-        at = now() if case.at is None else read_time(case.at)
+        at = now() if case.at is None else read_instant(case.at)
         rules = PathRules(
             policies=read_policies(case.policies),
             profile=Profile(case.profile),

@@ -21,19 +21,14 @@ from authsvc.trust.general_names import GeneralName, GeneralNameKind, read_gener
 from authsvc.trust.serial_index import NO_REASON, REASONS
 from authsvc.trust.times import read_generalized_time
 from directory_assistance.der import (
-    BOOLEAN,
     INTEGER,
-    OBJECT_IDENTIFIER,
-    OCTET_STRING,
     SEQUENCE,
     DerSyntaxError,
     Fields,
     read_element,
-    read_elements,
     read_integer,
-    read_object_identifier,
-    read_true,
 )
+from directory_assistance.extensions import read_extensions
 
 __all__ = ["EntryExtensions", "ListExtensions", "read_entry_extensions", "read_list_extensions"]
 
@@ -127,27 +122,13 @@ def read_entry_extensions(content: bytes) -> EntryExtensions:
 
 def _read_values(content: bytes, understood: frozenset[str], refusal: str) -> dict[str, bytes]:
     """Return the values of the extensions that are understood, by dotted type."""
-    elements = read_elements(content)
-    if not elements:
+    extensions = read_extensions(content)
+    if not extensions:
         raise DerSyntaxError("expected an extension, found none")
-    seen: set[str] = set()
-    values: dict[str, bytes] = {}
-    for element in elements:
-        fields = Fields(read_element(element.encoded, SEQUENCE).content)
-        oid = read_object_identifier(fields.take(OBJECT_IDENTIFIER).content)
-        critical = fields.take_optional(BOOLEAN)
-        if critical is not None:
-            read_true(critical.content)
-        value = fields.take(OCTET_STRING).content
-        fields.finish()
-        if oid in seen:
-            raise DerSyntaxError(f"extension {oid} stands twice")
-        seen.add(oid)
-        if oid in understood:
-            values[oid] = value
-        elif critical is not None:
+    for oid, extension in extensions.items():
+        if extension.is_critical and oid not in understood:
             raise DerSyntaxError(refusal.format(oid))
-    return values
+    return {oid: extension.value for oid, extension in extensions.items() if oid in understood}
 
 
 def _read_number(value: bytes) -> int:

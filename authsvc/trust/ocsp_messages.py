@@ -26,7 +26,6 @@ from authsvc.trust.general_names import read_name_key
 from authsvc.trust.signatures import SignatureAlgorithm, read_signature_algorithm
 from directory_assistance.der import (
     BIT_STRING,
-    BOOLEAN,
     INTEGER,
     OBJECT_IDENTIFIER,
     OCTET_STRING,
@@ -39,9 +38,9 @@ from directory_assistance.der import (
     read_integer,
     read_object_identifier,
     read_octets_of_bits,
-    read_true,
 )
 from directory_assistance.dn import NameKey
+from directory_assistance.extensions import read_extensions
 
 __all__ = [
     "LARGEST_RESPONSE",
@@ -371,22 +370,11 @@ def _read_status(element: Element) -> tuple[bool, datetime | None, str]:
 
 def _read_extensions(field_element: Element | None) -> tuple[Mapping[str, bytes], frozenset[str]]:
     """Return the values of extensions by their dotted types, and the types of the critical ones."""
-    values: dict[str, bytes] = {}
-    critical: set[str] = set()
     if field_element is None:
-        return values, frozenset()
-    for element in read_elements(read_element(field_element.content, SEQUENCE).content):
-        fields = Fields(element.content)
-        oid = read_object_identifier(fields.take(OBJECT_IDENTIFIER).content)
-        if oid in values:
-            raise DerSyntaxError(f"extension {oid} stands twice")
-        flag = fields.take_optional(BOOLEAN)
-        if flag is not None:
-            read_true(flag.content)
-            critical.add(oid)
-        values[oid] = fields.take(OCTET_STRING).content
-        fields.finish()
-    return values, frozenset(critical)
+        return {}, frozenset()
+    extensions = read_extensions(read_element(field_element.content, SEQUENCE).content)
+    values = {oid: extension.value for oid, extension in extensions.items()}
+    return values, frozenset(oid for oid, extension in extensions.items() if extension.is_critical)
 
 
 def _read_time(content: bytes) -> datetime:
