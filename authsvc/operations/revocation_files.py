@@ -180,7 +180,7 @@ class FileLists:
     def _is_missed(self, gone: ListState, now: datetime) -> bool:
         """Whether the list of a file that is in its directory no more still counts, and nothing took its place."""
         held = gone.held
-        if held is None or now >= held.next_update + self._grace:
+        if held is None or now - self._grace >= held.next_update:
             return False
         return not any(
             other is not gone and other.held is not None and is_kept_by(held, other.held)
