@@ -265,7 +265,10 @@ class TrustFiles:
                 # defect is logged and shown in `warnings`, the old snapshot stays, and polling goes on.
                 _logger.exception("trust_poll_failed")
                 self._failure = f"trust files cannot be polled: {shorten(str(error))}"
-            known = self.log_warnings(known, self._now())
+            try:
+                known = self.log_warnings(known, self._now())
+            except Exception:  # noqa: BLE001 - as above: what cannot be told must not end the looks
+                _logger.exception("trust_poll_failed")
             if self._stop.wait(seconds):
                 return
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from authsvc.operations import revocation_files
 from authsvc.operations.indexing import index_in_process
 from authsvc.operations.list_fetching import RefreshSettings, next_attempt
 from authsvc.operations.revocation_records import Record
@@ -1211,3 +1212,36 @@ def test_t34_a_list_of_another_kind_does_not_take_the_place_of_a_current_one(
         folder.clock.advance(60 * MINUTE)
         settle(files)
         assert is_good(folder, files)
+
+
+def test_a_path_that_nobody_can_look_at_is_a_problem_of_its_own(folder: TrustFolder) -> None:
+    """Other lists count nevertheless, and new ones are seen."""
+    world, path = folder.world, folder.write("ca.crl", folder.world.issuing.crl(number=1).pem)
+    odd = folder.path / "odd.crl"
+    odd.symlink_to("x" * 300)  # the system refuses to say whether that is a directory
+    with opened(folder, paths=(folder.path / "root.crl", path, odd)) as files:
+        assert is_good(folder, files)
+        assert "cannot be read: File name too long" in folder.status(files, str(odd)).problem
+        folder.write("ca.crl", world.issuing.crl([world.dave], number=2).pem)
+        files.poll()
+        assert is_revoked(folder, files)
+
+
+def test_a_defect_while_a_large_list_is_indexed_is_a_problem_of_that_list_alone(
+    folder: TrustFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_arguments: object, **_more: object) -> str:
+        raise ValueError("broken")
+
+    world = folder.world
+    small, large = folder.path / "ca.crl", folder.path / "large.crl"
+    folder.write("ca.crl", world.issuing.crl(number=1).pem)
+    with opened(folder, paths=(folder.path / "root.crl", small, large)) as files:
+        monkeypatch.setattr(revocation_files, "index_in_process", broken)
+        folder.write("large.crl", b"\x30" * 1_500_000)
+        settle(files)
+        folder.write("ca.crl", world.issuing.crl([world.dave], number=2).pem)
+        files.poll()
+        assert is_revoked(folder, files)
+        assert "large.crl`: a defect: broken" in folder.status(files, str(large)).problem
+    assert "revocation_index_failed" in caplog.text

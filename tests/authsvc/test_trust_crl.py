@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from mmap import ACCESS_COPY, ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any

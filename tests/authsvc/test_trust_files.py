@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -368,3 +368,25 @@ def test_a_defect_in_a_listener_does_not_end_the_thread_and_is_reported(
             files.stop()
     assert calls == [2, 3]
     assert [record.message for record in caplog.records] == ["trust_poll_failed"]
+
+
+def test_polling_survives_a_defect_of_what_is_told(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, counted = threading.Event(), threading.Event()
+
+    def broken(_now: datetime) -> list[str]:
+        told.set()
+        raise OverflowError("a defect")
+
+    files = TrustFiles(folder.settings, on_change=lambda _snapshot: counted.set())
+    monkeypatch.setattr(files._sources, "warnings", broken)
+    with caplog.at_level(logging.ERROR):
+        files.start(timedelta(milliseconds=5))
+        try:
+            assert told.wait(5)
+            folder.write("issuing.crl", folder.world.issuing.crl(number=2).pem)
+            assert counted.wait(5)
+        finally:
+            files.stop()
+    assert {"trust_poll_failed"} == {record.message for record in caplog.records}
