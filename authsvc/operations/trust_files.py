@@ -267,7 +267,7 @@ class TrustFiles:
                 self._failure = f"trust files cannot be polled: {shorten(str(error))}"
             try:
                 known = self.log_warnings(known, self._now())
-            except Exception:  # noqa: BLE001 - as above: what cannot be told must not end the looks
+            except Exception:
                 _logger.exception("trust_poll_failed")
             if self._stop.wait(seconds):
                 return
