@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from authsvc.operations import trust_files as module
 from authsvc.operations.revocation_sources import RevocationSettings
 from authsvc.operations.trust_files import (
     AnchorFile,
@@ -390,3 +391,26 @@ def test_polling_survives_a_defect_of_what_is_told(
         finally:
             files.stop()
     assert {"trust_poll_failed"} == {record.message for record in caplog.records}
+
+
+def test_a_look_that_does_not_end_is_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that hangs: what was read before counts on, so somebody must hear of it."""
+    begun, released = threading.Event(), threading.Event()
+
+    def hang(*_arguments: object, **_more: object) -> None:
+        begun.set()
+        released.wait(10)
+
+    files = TrustFiles(folder.settings)
+    monkeypatch.setattr(module, "_LONGEST_LOOK_SECONDS", 0.0)
+    assert [] == [each for each in files.warnings(NOW) if "the look at them" in each]
+    monkeypatch.setattr(files._sources, "poll", hang)
+    files.start()
+    try:
+        assert begun.wait(5)
+        assert any(
+            "trust files: the look at them takes more than 0 s" in each for each in files.warnings(NOW)
+        )
+    finally:
+        released.set()
+        files.stop()
