@@ -6,8 +6,8 @@ What lives here: what becomes of one answer. What does not: which sources there 
 Invariants:
 
 * A list is kept only if it was read whole, signed by an authority that we know (of a distribution point: by its own
-  issuer), current, and not older than the one at hand (threats T34, T37, T42). Else the last good one stays in the
-  record, and the reason stands beside it.
+  issuer), current, and neither older than the one at hand nor of another kind or scope (threats T34, T37, T42). Else
+  the last good one stays in the record, and the reason stands beside it.
 * The next question comes at a random moment between a half and three quarters of what is left of the list's life;
   after a failure sooner, then later and later; never twice within `minimum`, never after more than `maximum`.
 
@@ -190,13 +190,14 @@ class ListFetcher:
     ) -> tuple[Record, RevocationList]:
         """Fetch, index, judge.
 
-        1. Fetch into a file. What the last good list was told by is asked with only while that list is at hand.
+        1. Fetch into a file. What the last good list was told by is asked with only while that list is at hand, here
+           and, for other processes, in the cache.
         2. The same list as before: nothing to do.
         3. Index it, in another process if it is large.
         4. Judge it.
         5. Keep the index.
         """
-        known = held is not None
+        known = held is not None and self._cache.find_index(record.digest, record.index_digest) is not None
         with self._cache.scratch() as file, self._cache.scratch() as made:
             # 1
             with file.open("wb") as into:
@@ -208,7 +209,7 @@ class ListFetcher:
                     last_modified=record.last_modified if known else "",
                 )
             # 2
-            if fetched.unchanged and held is not None:
+            if fetched.unchanged and held is not None:  # only who asked with something is told so
                 return _answered(record, fetched, self._now()), held
             # 3
             try:
@@ -247,15 +248,21 @@ class ListFetcher:
         """Refuse a list that must not take the place of the one at hand; return what is wrong with it nevertheless.
 
         A list that is not current takes the place of none, or of one that is not current either: what it revokes is
-        revoked.
+        revoked. Neither does one that speaks for other certificates, or says only what changed, take the place of a
+        current one: what that one revokes would not be any more.
 
         Raises:
-            TrustMaterialError: it is older, or not current and the one at hand is.
+            TrustMaterialError: it is older, or of another kind or not current and the one at hand is current.
 
         """
         if held is not None and goes_back(found, held):
             raise TrustMaterialError(older_list(source.url, found, held))
         now = self._now()
+        if held is not None and held.is_current(now) and not found.same_kind(held):
+            raise TrustMaterialError(
+                f"`{source.url}`: expected a list of `{held.issuer_text}` of the same kind and scope as before, "
+                f"found another one, of `{found.issuer_text}`"
+            )
         if found.is_current(now):
             return ""
         begins, ends = found.this_update.isoformat(), found.next_update.isoformat()

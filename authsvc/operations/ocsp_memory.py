@@ -115,7 +115,7 @@ class OcspMemory:
 
     @property
     def changes(self) -> int:
-        """How often an answer became another one."""
+        """How often an answer became another one, or the first was "revoked"."""
         return self._changes
 
     def find(self, key: Key, now: datetime) -> Told | None:
@@ -151,7 +151,11 @@ class OcspMemory:
             old = self._kept.get(key)
             if old is not None and _says_more(old, heard):
                 return old.heard.answer
-            if old is not None and type(old.heard.answer) is not type(heard.answer):
+            # A first "revoked" changes something too: while nobody answered, `prefer` may have let it pass.
+            before = None if old is None else type(old.heard.answer)
+            if type(heard.answer) is not before and (
+                before is not None or isinstance(heard.answer, OcspRevoked)
+            ):
                 self._changes += 1
             until = _end_of(heard)
             self._kept[key] = Kept(

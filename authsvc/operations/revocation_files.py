@@ -12,9 +12,12 @@ Invariants:
 * A large list is indexed in another process, in the background; looking at the other files goes on meanwhile.
 * A directory gives the files that stand in it: a symbolic link that leads out of it is not read, and said to be a
   problem (threat T43).
+
+Logs `revocation_index_failed`, for a defect.
 """
 
 import hashlib
+import logging
 import os
 import stat
 import threading
@@ -33,8 +36,11 @@ from authsvc.operations.revocation_states import ListState, SourceKind
 from authsvc.trust.anchors import TrustMaterialError
 from authsvc.trust.certificate import CertificateFacts
 from authsvc.trust.crl import LARGEST_CRL, RevocationList, index_crl
+from directory_assistance.errors import shorten
 
 __all__ = ["FileLists"]
+
+_LOG = logging.getLogger("authsvc.revocation")
 
 _SUFFIXES: Final = (".crl", ".pem", ".der")
 """How the names end of lists in a directory; and `.r0` to `.r9`, as `openssl rehash` names them."""
@@ -84,6 +90,11 @@ class _Job:
             self.outcome = error
         except OSError as error:
             self.outcome = TrustMaterialError(f"`{self._path}`: cannot be indexed: {error.strerror or error}")
+        except Exception as error:  # noqa: BLE001 - see below
+            # The outermost handler of this thread: without an outcome, whoever looks would break off, and with it the
+            # look at every other file. So the defect is logged, and the file has a problem.
+            _LOG.exception("revocation_index_failed", extra={"source": str(self._path)})
+            self.outcome = TrustMaterialError(f"`{self._path}`: a defect: {shorten(str(error))}")
 
 
 class FileLists:
@@ -152,7 +163,7 @@ class FileLists:
         places: dict[Path, _Place] = {}
         problems: list[ListState] = []
         for path in self._paths:
-            if not path.is_dir():
+            if not _is_folder(path):
                 places[path] = _Place(path=path)
                 continue
             found, problem = _list_folder(path)
@@ -180,7 +191,7 @@ class FileLists:
     def _is_missed(self, gone: ListState, now: datetime) -> bool:
         """Whether the list of a file that is in its directory no more still counts, and nothing took its place."""
         held = gone.held
-        if held is None or now >= held.next_update + self._grace:
+        if held is None or now - self._grace >= held.next_update:
             return False
         return not any(
             other is not gone and other.held is not None and is_kept_by(held, other.held)
@@ -330,6 +341,14 @@ class _named:  # noqa: N801 - used as a statement
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, TrustMaterialError):
             raise TrustMaterialError(f"`{self._path}`: {error}") from error
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a directory; not where nobody can tell, and then opening it says why."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _list_folder(folder: Path) -> tuple[list[Path], str]:

@@ -106,7 +106,8 @@ class Service:
     front end and true reason; of the event loop alone. `block_register` keeps the emergency blocks.
 
     INVARIANT: nobody is answered from the cache unless the stores' generations were read less than
-    `_LONGEST_SILENCE_SECONDS` ago: a store that fails, or that hangs, makes the epoch unknown.
+    `_LONGEST_SILENCE_SECONDS` ago: a store that fails, or that hangs, makes the epoch unknown. New trust counts at
+    once, whatever the one who looks for changes is waiting for.
     """
 
     def __init__(  # noqa: PLR0913 - what a service is made of; only `open` makes one
@@ -157,6 +158,7 @@ class Service:
         self._store_problem = ""
         self._looked_at = -_LONGEST_SILENCE_SECONDS
         self._current: tuple[Snapshot, object | None] = (self._snapshot(trust.current), None)
+        self._ahead: Snapshot | None = None
         self.decider = Decider(self._current_snapshot, afresh=self._afresh, now=now, monotonic=monotonic)
         self._on_trust_change: Callable[[], None] = lambda: None
         self._stop = threading.Event()
@@ -437,9 +439,19 @@ class Service:
         nobody's but the asker's.
         """
         snapshot, epoch = self._current
+        trust = self._trust.current
+        if snapshot.trust is not trust.store or snapshot.revocation is not trust.revocation:
+            return self._snapshot_ahead(trust), None
         if epoch is None or self._monotonic() - self._looked_at >= _LONGEST_SILENCE_SECONDS:
             return snapshot, None
         return snapshot, (epoch, self._watches.changes, 0 if self._ocsp is None else self._ocsp.changes)
+
+    def _snapshot_ahead(self, trust: TrustSnapshot) -> Snapshot:
+        """Return the snapshot with trust that the next look will find: the same one until trust changes again."""
+        ahead = self._ahead
+        if ahead is None or ahead.trust is not trust.store or ahead.revocation is not trust.revocation:
+            ahead = self._ahead = self._snapshot(trust)
+        return ahead
 
     def _afresh(self, snapshot: Snapshot) -> Snapshot:
         """Return a snapshot whose directories remember nothing."""

@@ -22,6 +22,7 @@ Logs `trust_changed`, `trust_file_problem`, `trust_poll_failed`.
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -49,6 +50,9 @@ __all__ = ["AnchorFile", "TrustFiles", "TrustSettings", "TrustSnapshot", "Unusab
 
 _LARGEST_CERTIFICATE_FILE: Final = 4 * 1024 * 1024
 """Octets of a file of certificates: a thousand of them."""
+
+_LONGEST_LOOK_SECONDS: Final = 30.0
+"""How long one look at everything may take before operators are told: a file system that hangs holds it up."""
 
 POLL_INTERVAL: Final = timedelta(milliseconds=250)
 """Between two looks at the files: a change must count within a second, and a look costs a few microseconds a file."""
@@ -135,6 +139,7 @@ class TrustFiles:
         self._on_change = on_change
         self._certificates = _CertificateFiles()
         self._failure = ""
+        self._looked_at = time.monotonic()
         self._polling = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -188,11 +193,14 @@ class TrustFiles:
         """Return what an operator should see to, sorted: for the log and for `/readyz`.
 
         Files that could not be read (again), sources that do not answer, lists that are stale, not valid yet, or have
-        less than 20 % of their life left, anchors that have expired.
+        less than 20 % of their life left, anchors that have expired; and a look at all of it that does not end.
         """
         found = [one.problem for one in self._certificates.problems]
         if self._failure:
             found.append(self._failure)
+        silent = time.monotonic() - self._looked_at
+        if self._thread is not None and silent > _LONGEST_LOOK_SECONDS:
+            found.append(f"trust files: the look at them takes more than {_LONGEST_LOOK_SECONDS:.0f} s")
         found += self._sources.warnings(now)
         for anchor in self._current.store.anchors:
             if now > anchor.facts.not_after:
@@ -234,6 +242,7 @@ class TrustFiles:
         if self._thread is None:
             self._on_change = on_change or self._on_change
             self._stop.clear()
+            self._looked_at = time.monotonic()
             self._thread = threading.Thread(
                 target=self._run, args=(interval.total_seconds(),), name="trust-files", daemon=True
             )
@@ -257,6 +266,7 @@ class TrustFiles:
     def _run(self, seconds: float) -> None:
         known: frozenset[str] = frozenset()
         while True:
+            self._looked_at = time.monotonic()
             try:
                 self.poll()
                 self._failure = ""
@@ -265,7 +275,10 @@ class TrustFiles:
                 # defect is logged and shown in `warnings`, the old snapshot stays, and polling goes on.
                 _logger.exception("trust_poll_failed")
                 self._failure = f"trust files cannot be polled: {shorten(str(error))}"
-            known = self.log_warnings(known, self._now())
+            try:
+                known = self.log_warnings(known, self._now())
+            except Exception:
+                _logger.exception("trust_poll_failed")
             if self._stop.wait(seconds):
                 return
 

@@ -117,7 +117,8 @@ class RevocationList:
 
     def is_current(self, now: datetime, grace: timedelta = timedelta(0)) -> bool:
         """Whether the list speaks for this instant, or did until a grace ago."""
-        return self.this_update <= now < self.next_update + grace
+        # On this side of the comparison, because a list may end with the last instant there is.
+        return self.this_update <= now and now - grace < self.next_update
 
     def is_intact(self) -> bool:
         """Whether the serial numbers are those that `index_crl` wrote: for files that were lying about; reads all."""
@@ -187,10 +188,13 @@ class RevocationList:
 
     def same_series(self, other: "RevocationList") -> bool:
         """Whether one of two lists takes the place of the other: issuer, scope, key identifier, complete or delta."""
+        return self.same_kind(other) and self.authority_key_id == other.authority_key_id
+
+    def same_kind(self, other: "RevocationList") -> bool:
+        """Whether two lists speak for the same certificates: issuer, scope, complete or delta; perhaps of two keys."""
         return (
             self.issuer_key == other.issuer_key
             and self.scope == other.scope
-            and self.authority_key_id == other.authority_key_id
             and self.is_delta == other.is_delta
         )
 

@@ -1,5 +1,6 @@
 """The service and OCSP: who asks, what is counted and warned of, what a changed answer ends, and which lists count."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -12,8 +13,11 @@ import pytest
 from authsvc.operations.ocsp_responders import OcspResponders
 from authsvc.operations.ocsp_states import OcspFigures
 from authsvc.operations.service import Service
+from authsvc.reason import Reason
 from authsvc.trust.anchors import TrustMaterialError
 from authsvc.trust.ocsp_answer import OcspAnswer, OcspGood, OcspRevoked, OcspUnavailable
+from tests.authsvc.test_service import ask as decide
+from tests.authsvc.test_service import reading
 from tests.support.ocsp import (
     NO_CHECK,
     OcspServer,
@@ -177,3 +181,31 @@ def test_a_started_service_asks_anew_in_the_background_until_it_is_closed(servic
     assert source._thread.is_alive()
     service.close()
     assert not source._thread.is_alive()
+
+
+def test_t41_a_first_revoked_ends_what_was_allowed_while_nobody_answered(
+    place: Place, server: OcspServer
+) -> None:
+    """Under `prefer` an allow without an answer is remembered; whoever asks next hears that it is revoked."""
+    trust = place.configuration["trust"]
+    assert isinstance(trust, dict)
+    revocation = {
+        "mode": "prefer",
+        "crls": ["root.crl"],
+        "ocsp": {"url": server.url},
+        "fetch": {"private_networks": ["127.0.0.0/8"]},
+    }
+    place.configure(trust={**trust, "revocation": revocation})
+    clock = [time.monotonic()]
+    dave = world().people["dave"]
+    server.answer = lambda _request: Reply(status=503)
+    with serving_service(place, monotonic=lambda: clock[0]) as service:
+        assert Reason.ALLOWED is decide(service, reading(dave)).reason
+        assert service.decider.cached(reading(dave)) is not None
+        server.answer = lambda request: told(request, status=revoked())
+        clock[0] += 6  # the responder is asked again
+        service._look()
+        assert service.decider.cached(reading(dave)) is not None
+        assert isinstance(ask(service, dave), OcspRevoked)
+        assert service.decider.cached(reading(dave)) is None
+        assert Reason.CERTIFICATE_REVOKED is decide(service, reading(dave)).reason

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from authsvc.operations import revocation_files
 from authsvc.operations.indexing import index_in_process
 from authsvc.operations.list_fetching import RefreshSettings, next_attempt
 from authsvc.operations.revocation_records import Record
@@ -36,7 +37,7 @@ from authsvc.trust.revocation import (
 from tests.support import ldap_wire
 from tests.support.fetched import MINUTE, TrustFolder, settle
 from tests.support.list_server import Answer, ListServer, Request, body, server_context, serving_lists
-from tests.support.lists import delta_of, entry, list_of_entries
+from tests.support.lists import delta_of, entry, issuing_point, list_of_entries
 from tests.support.pki import NOW, Authority, Issued, generate_key, uri
 from tests.support.slapd import SUFFIX, change, ldif, serve
 from tests.support.trust import verified, verify
@@ -1149,3 +1150,98 @@ def test_the_lock_of_the_cache_is_free_again_at_the_end(folder: TrustFolder, ser
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with (folder.path / "cache" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_list_without_an_end_that_vanishes_stops_nobody_from_looking(folder: TrustFolder) -> None:
+    """Its end and a grace are more than there is time."""
+    (folder.path / "lists").mkdir()
+    never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    name = folder.write("lists/ca.crl", folder.world.issuing.crl(next_update=never, number=1).pem)
+    with opened(folder, paths=(folder.path / "root.crl", folder.path / "lists"), grace=DAY) as files:
+        name.unlink()
+        folder.write("lists/other.crl", folder.world.issuing.crl([folder.world.dave], number=2).pem)
+        files.poll()
+        assert is_revoked(folder, files)
+
+
+def test_an_index_that_is_lost_is_made_anew_although_the_list_is_the_same(
+    folder: TrustFolder, server: ListServer
+) -> None:
+    """Another process has nothing to take, and is undecided, while the one that fetches still has the list."""
+
+    def answer(request: Request, server: ListServer) -> Iterator[bytes]:
+        if "if-none-match" in request.headers:
+            return body(b"", status="304 Not Modified")(request, server)
+        return body(folder.world.issuing.crl().der, 'ETag: "1"')(request, server)
+
+    server.answers["/ca.crl"] = answer
+    with opened(folder, server.url("/ca.crl")) as files:
+        settle(files)
+        for index in (folder.path / "cache").glob("*.index"):
+            index.unlink()
+        with opened(folder, server.url("/ca.crl")) as other:
+            settle(other)
+            assert is_undecided(folder, other)
+            folder.clock.advance(60 * MINUTE)
+            settle(files)
+            settle(other)
+            assert is_good(folder, other)
+
+
+@pytest.mark.parametrize("what", ["of authorities", "of changes", "of another authority"])
+def test_t34_a_list_of_another_kind_does_not_take_the_place_of_a_current_one(
+    folder: TrustFolder, server: ListServer, what: str
+) -> None:
+    """Signed, and newer: whoever can choose among the lists of an authority would unsay what one of them revokes."""
+    world = folder.world
+    folder.mode = RevocationMode.PREFER
+    others = {
+        "of authorities": world.issuing.crl(number=6, extensions=[issuing_point(authorities=True)]),
+        "of changes": world.issuing.crl(number=6, extensions=[delta_of(5)]),
+        "of another authority": world.root.crl(number=6),
+    }
+    server.answers["/ca.crl"] = body(world.issuing.crl([world.dave], number=5).der)
+    with opened(folder, server.url("/ca.crl")) as files:
+        settle(files)
+        server.answers["/ca.crl"] = body(others[what].der)
+        folder.clock.advance(60 * MINUTE)
+        settle(files)
+        assert is_revoked(folder, files)
+        assert "of the same kind and scope as before" in folder.status(files, server.url("/ca.crl")).problem
+        server.answers["/ca.crl"] = body(world.issuing.crl(number=7).der)
+        folder.clock.advance(60 * MINUTE)
+        settle(files)
+        assert is_good(folder, files)
+
+
+def test_a_path_that_nobody_can_look_at_is_a_problem_of_its_own(folder: TrustFolder) -> None:
+    """Other lists count nevertheless, and new ones are seen."""
+    world, path = folder.world, folder.write("ca.crl", folder.world.issuing.crl(number=1).pem)
+    odd = folder.path / "odd.crl"
+    odd.symlink_to("x" * 300)  # the system refuses to say whether that is a directory
+    with opened(folder, paths=(folder.path / "root.crl", path, odd)) as files:
+        assert is_good(folder, files)
+        assert "cannot be read: File name too long" in folder.status(files, str(odd)).problem
+        folder.write("ca.crl", world.issuing.crl([world.dave], number=2).pem)
+        files.poll()
+        assert is_revoked(folder, files)
+
+
+def test_a_defect_while_a_large_list_is_indexed_is_a_problem_of_that_list_alone(
+    folder: TrustFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_arguments: object, **_more: object) -> str:
+        raise ValueError("broken")
+
+    world = folder.world
+    small, large = folder.path / "ca.crl", folder.path / "large.crl"
+    folder.write("ca.crl", world.issuing.crl(number=1).pem)
+    with opened(folder, paths=(folder.path / "root.crl", small, large)) as files:
+        monkeypatch.setattr(revocation_files, "index_in_process", broken)
+        folder.write("large.crl", b"\x30" * 1_500_000)
+        settle(files)
+        folder.write("ca.crl", world.issuing.crl([world.dave], number=2).pem)
+        files.poll()
+        assert is_revoked(folder, files)
+        assert "large.crl`: a defect: broken" in folder.status(files, str(large)).problem
+    assert "revocation_index_failed" in caplog.text

@@ -25,7 +25,7 @@ from authsvc.store.schema import GenerationReader, open_engine, open_reading, re
 from directory_assistance.backends import sql as sql_module
 from tests.authsvc.test_service import DAVE, ask
 from tests.support.postgresql import PostgresqlServer
-from tests.support.service import Place, fill_store, lay_place, serving_service
+from tests.support.service import Place, fill_store, lay_place, serving_service, world
 from tests.support.store import changing, person
 
 _LATE_SECONDS = 1.0
@@ -193,3 +193,29 @@ def test_t50_a_silent_primary_is_undecided_in_time_and_decides_again_once_it_goe
         service._look()
         assert isinstance(ask(service), Allowed)
         assert service.decider.cached(DAVE) is not None
+
+
+def test_t41_a_new_revocation_list_counts_while_the_database_of_another_domain_is_silent(
+    hung_postgresql: PostgresqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks for changes waits for that database; decisions must not wait for whoever looks."""
+    place = lay_place(tmp_path)
+    with hung_postgresql.database() as address:
+        monkeypatch.setenv("AUTHSVC_TEST_DATABASE", address)
+        domain = {
+            "domain": "Acme",
+            "url": "${AUTHSVC_TEST_DATABASE}",
+            "rules": [{"rule": "*/Acme", "trusted": True}],
+        }
+        place.configure_directories(domains=[{**domain, "type": "sql"}])
+        with serving_service(place) as service:
+            service.start()
+            assert isinstance(ask(service), Allowed)
+            with hung_postgresql.paused():
+                began = time.monotonic()
+                while service._monotonic() - service._looked_at < 0.5:  # the one who looks is waiting
+                    assert time.monotonic() - began < 10
+                place.write("issuing.crl", world().crl(world().people["dave"], number=2))
+                began = time.monotonic()
+                while isinstance(ask(service), Allowed):
+                    assert time.monotonic() - began < 1.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from mmap import ACCESS_COPY, ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
@@ -680,3 +680,8 @@ def test_the_unchanged_list_is_read(world: SmallWorld) -> None:
     assert crl.is_signed_by(facts_of(world.issuing))
     assert (_entry(crl, 5), crl.entry_count) == (_entry(crl, 6), 2)
     assert isinstance(world.dave, Issued)
+
+
+def test_a_list_without_an_end_is_current_with_a_grace_too(world: SmallWorld) -> None:
+    never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert _read(world.issuing.crl(next_update=never).der).is_current(NOW, timedelta(days=1))

@@ -5,11 +5,12 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from authsvc.operations import trust_files as module
 from authsvc.operations.revocation_sources import RevocationSettings
 from authsvc.operations.trust_files import (
     AnchorFile,
@@ -368,3 +369,48 @@ def test_a_defect_in_a_listener_does_not_end_the_thread_and_is_reported(
             files.stop()
     assert calls == [2, 3]
     assert [record.message for record in caplog.records] == ["trust_poll_failed"]
+
+
+def test_polling_survives_a_defect_of_what_is_told(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, counted = threading.Event(), threading.Event()
+
+    def broken(_now: datetime) -> list[str]:
+        told.set()
+        raise OverflowError("a defect")
+
+    files = TrustFiles(folder.settings, on_change=lambda _snapshot: counted.set())
+    monkeypatch.setattr(files._sources, "warnings", broken)
+    with caplog.at_level(logging.ERROR):
+        files.start(timedelta(milliseconds=5))
+        try:
+            assert told.wait(5)
+            folder.write("issuing.crl", folder.world.issuing.crl(number=2).pem)
+            assert counted.wait(5)
+        finally:
+            files.stop()
+    assert {"trust_poll_failed"} == {record.message for record in caplog.records}
+
+
+def test_a_look_that_does_not_end_is_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that hangs: what was read before counts on, so somebody must hear of it."""
+    begun, released = threading.Event(), threading.Event()
+
+    def hang(*_arguments: object, **_more: object) -> None:
+        begun.set()
+        released.wait(10)
+
+    files = TrustFiles(folder.settings)
+    monkeypatch.setattr(module, "_LONGEST_LOOK_SECONDS", 0.0)
+    assert [] == [each for each in files.warnings(NOW) if "the look at them" in each]
+    monkeypatch.setattr(files._sources, "poll", hang)
+    files.start()
+    try:
+        assert begun.wait(5)
+        assert any(
+            "trust files: the look at them takes more than 0 s" in each for each in files.warnings(NOW)
+        )
+    finally:
+        released.set()
+        files.stop()
