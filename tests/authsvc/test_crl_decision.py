@@ -16,8 +16,11 @@ from authsvc.trust.profile import Profile
 from authsvc.trust.revocation import (
     RevocationEvidence,
     RevocationOutcome,
+    RevocationRefusal,
     RevocationSnapshot,
     RevocationStatus,
+    RevocationUndecided,
+    SourceProblem,
     check_revocation,
 )
 from directory_assistance.dn import NameKey
@@ -615,6 +618,8 @@ def test_points_that_only_the_library_can_read_never_end_in_good() -> None:
     )
     scoped = _read(WORLD.issuing.crl(extensions=[issuing_point(end_entities=True)]), "leaves.crl")
     assert _says(_outcome(leaf, scoped)) == UNKNOWN
+    revoking = _read(WORLD.issuing.crl([leaf]), "issuing.crl")
+    assert _says(_outcome(leaf, revoking, indirect)) == REVOKED
 
 
 # --------------------------------------------------------------------------------------------- dates and grace
@@ -653,6 +658,35 @@ def test_a_list_in_its_grace_is_used_only_where_no_other_covers() -> None:
     outcome = _outcome(WORLD.dave, _base(9, next_update=end), delta, now=end + HOUR, grace=2 * HOUR)
     assert isinstance(outcome, RevocationEvidence)
     assert (outcome.grace_used, _lists(outcome)) == (False, ("base.crl", "delta.crl"))
+
+
+def test_of_lists_that_speak_for_everything_the_one_of_the_latest_date_is_used() -> None:
+    """Without a key identifier it is another series, whose numbers say nothing here."""
+    old = _read(WORLD.issuing.crl(number=9, this_update=NOW - DAY), "old.crl")
+    new = _read(WORLD.issuing.crl(number=1, this_update=NOW - HOUR, authority_key_id=False), "new.crl")
+    assert ("new.crl",) == _lists(_outcome(WORLD.dave, old, new))
+
+
+def test_a_refusal_rests_on_the_list_that_revokes_and_on_no_grace_of_another() -> None:
+    end = NOW + 7 * DAY
+    late = _read(WORLD.root.crl(next_update=end), "late.crl")
+    own = _read(WORLD.issuing.crl([WORLD.dave], next_update=end + DAY), "issuing.crl")
+    outcome = check_revocation(
+        _verified(WORLD.dave), RevocationSnapshot.of([late, own], grace=2 * HOUR), now=end + HOUR
+    )
+    assert isinstance(outcome, RevocationRefusal)
+    assert (("issuing.crl",), False) == (outcome.evidence.lists, outcome.evidence.grace_used)
+
+
+def test_there_is_no_grace_unless_somebody_says_so() -> None:
+    assert timedelta(0) == RevocationSnapshot().grace == RevocationSnapshot.of([]).grace
+
+
+def test_of_several_sources_that_cannot_be_read_the_first_is_told() -> None:
+    problems = [SourceProblem(source=f"{number}.crl", problem="is empty") for number in (1, 2)]
+    outcome = check_revocation(_verified(WORLD.dave), RevocationSnapshot.of([], problems), now=NOW)
+    assert isinstance(outcome, RevocationUndecided)
+    assert "and `1.crl` cannot be read: is empty" in outcome.detail
 
 
 def test_a_list_that_begins_later_makes_the_certificate_undecided() -> None:

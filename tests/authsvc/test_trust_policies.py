@@ -183,6 +183,7 @@ def _skipping(
         pytest.param([_skipping(explicit=1), NOTHING], False, id="one further: the last counts too"),
         pytest.param([_skipping(explicit=2), NOTHING], True, id="two further, which is beyond the end"),
         pytest.param([_skipping(explicit=2), says(ONE), NOTHING], False, id="and with one more is not"),
+        pytest.param([_skipping(explicit=3), says(ONE), NOTHING], True, id="each counts as one, not more"),
         pytest.param(
             [_skipping(explicit=2), says(ONE, self_issued=True), NOTHING],
             True,
@@ -210,6 +211,9 @@ MAPS = says(ONE, mappings=((ONE, TWO),))
         pytest.param([_skipping(mapping=1), MAPS, says(TWO)], EXPLICIT, True, id="one below may map"),
         pytest.param(
             [_skipping(mapping=1), says(ONE), MAPS, says(TWO)], EXPLICIT, False, id="the second may not"
+        ),
+        pytest.param(
+            [_skipping(mapping=2), says(ONE), MAPS, says(TWO)], EXPLICIT, True, id="where two may it may"
         ),
         pytest.param(
             [_skipping(mapping=1), says(ONE, self_issued=True), MAPS, says(TWO)],
@@ -247,6 +251,7 @@ ANY = says(ANY_POLICY)
         pytest.param([_skipping(inhibit_any=0), ANY], EXPLICIT, False, id="any policy is none below"),
         pytest.param([_skipping(inhibit_any=1), ANY], EXPLICIT, True, id="one below may say any"),
         pytest.param([_skipping(inhibit_any=1), says(ONE), ANY], EXPLICIT, False, id="the second may not"),
+        pytest.param([_skipping(inhibit_any=2), says(ONE), ANY], EXPLICIT, True, id="where two may it may"),
         pytest.param(
             [_skipping(inhibit_any=0), replace(ANY, self_issued=True), says(ONE)],
             EXPLICIT,
