@@ -508,6 +508,34 @@ def test_two_signers_that_vouch_for_each_other_prove_nothing() -> None:
     assert _says(_outcome(_verified(leaf, first, second), *crls, anchored)) == GOOD
 
 
+def test_a_signer_of_whom_one_path_tells_nothing_is_believed_by_another_path() -> None:
+    """The same key, certified by the anchor, and by a namesake of it that has no list."""
+    signer = WORLD.root.issue_authority(ISSUING_NAME)
+    namesake = Authority.root(WORLD.root.certificate.subject, now=NOW)
+    twin = namesake.issue_authority(ISSUING_NAME, key=signer.key)
+    own = _read(signer.crl(), "next.crl")
+    untold, told = (facts_of(twin), facts_of(namesake)), (facts_of(signer), facts_of(WORLD.root))
+    for found, expected in (([untold], UNAVAILABLE), ([untold, told], GOOD), ([told, untold], GOOD)):
+
+        def paths(
+            verified: VerifiedCertificate,
+            signer: NameKey,
+            *,
+            now: datetime,
+            found: list[tuple[CertificateFacts, ...]] = found,
+        ) -> list[tuple[CertificateFacts, ...]]:
+            del verified, signer, now
+            return found
+
+        outcome = check_revocation(
+            _verified(WORLD.dave),
+            RevocationSnapshot.of([ROOT_LIST, own]),
+            now=NOW,
+            find_signer_paths=paths,
+        )
+        assert _says(outcome) == expected
+
+
 def test_t24_a_hundred_signers_of_one_name_are_looked_up_within_a_budget() -> None:
     """The budget ends in "cannot be told", never in "good"."""
     signers = [_roll_over() for _ in range(70)]
