@@ -83,8 +83,9 @@ class VerifiedCertificate:
     `path` is leaf first, anchor last; a certificate that is itself pinned as an anchor is a path of one.
     `not_after` is the instant from which this evidence no longer holds: the earliest end of all elements of
     the path and of the trust in the anchor; no cache may outlive it. `expired_accepted` says that the
-    certificate had expired and was accepted by the front end's grace. `pool` is everything else that was at hand to
-    build paths from, `never_between` what must not stand in the middle of one. Not checked: revocation.
+    certificate had expired and was accepted by the front end's grace. `pool` is everything that was at hand to
+    build paths from, the middle of this one included, `never_between` what must not stand in the middle of one.
+    Not checked: revocation.
     """
 
     names: CertificateNames
@@ -230,16 +231,15 @@ def find_signer_paths(
     checks = SignatureChecks(verified.pool.proven)
     constraints = NameConstraintChecks()
     rules = anchor.settings
-    pool = verified.pool.with_hints(verified.path[1:-1])
     if anchor.facts.subject_key == signer:
         yield (anchor.facts,)
-    for candidate in pool.named(signer):
+    for candidate in verified.pool.named(signer):
         if candidate.key_sha256 in verified.never_between:
             continue
         found = build_paths(
             candidate,
             anchors={anchor.facts.subject_key: (anchor.facts,)},
-            pool=pool,
+            pool=verified.pool,
             never_between=verified.never_between,
             checks=checks,
         )

@@ -16,8 +16,11 @@ from authsvc.trust.profile import Profile
 from authsvc.trust.revocation import (
     RevocationEvidence,
     RevocationOutcome,
+    RevocationRefusal,
     RevocationSnapshot,
     RevocationStatus,
+    RevocationUndecided,
+    SourceProblem,
     check_revocation,
 )
 from directory_assistance.dn import NameKey
@@ -505,6 +508,34 @@ def test_two_signers_that_vouch_for_each_other_prove_nothing() -> None:
     assert _says(_outcome(_verified(leaf, first, second), *crls, anchored)) == GOOD
 
 
+def test_a_signer_of_whom_one_path_tells_nothing_is_believed_by_another_path() -> None:
+    """The same key, certified by the anchor, and by a namesake of it that has no list."""
+    signer = WORLD.root.issue_authority(ISSUING_NAME)
+    namesake = Authority.root(WORLD.root.certificate.subject, now=NOW)
+    twin = namesake.issue_authority(ISSUING_NAME, key=signer.key)
+    own = _read(signer.crl(), "next.crl")
+    untold, told = (facts_of(twin), facts_of(namesake)), (facts_of(signer), facts_of(WORLD.root))
+    for found, expected in (([untold], UNAVAILABLE), ([untold, told], GOOD), ([told, untold], GOOD)):
+
+        def paths(
+            verified: VerifiedCertificate,
+            signer: NameKey,
+            *,
+            now: datetime,
+            found: list[tuple[CertificateFacts, ...]] = found,
+        ) -> list[tuple[CertificateFacts, ...]]:
+            del verified, signer, now
+            return found
+
+        outcome = check_revocation(
+            _verified(WORLD.dave),
+            RevocationSnapshot.of([ROOT_LIST, own]),
+            now=NOW,
+            find_signer_paths=paths,
+        )
+        assert _says(outcome) == expected
+
+
 def test_t24_a_hundred_signers_of_one_name_are_looked_up_within_a_budget() -> None:
     """The budget ends in "cannot be told", never in "good"."""
     signers = [_roll_over() for _ in range(70)]
@@ -615,6 +646,8 @@ def test_points_that_only_the_library_can_read_never_end_in_good() -> None:
     )
     scoped = _read(WORLD.issuing.crl(extensions=[issuing_point(end_entities=True)]), "leaves.crl")
     assert _says(_outcome(leaf, scoped)) == UNKNOWN
+    revoking = _read(WORLD.issuing.crl([leaf]), "issuing.crl")
+    assert _says(_outcome(leaf, revoking, indirect)) == REVOKED
 
 
 # --------------------------------------------------------------------------------------------- dates and grace
@@ -653,6 +686,35 @@ def test_a_list_in_its_grace_is_used_only_where_no_other_covers() -> None:
     outcome = _outcome(WORLD.dave, _base(9, next_update=end), delta, now=end + HOUR, grace=2 * HOUR)
     assert isinstance(outcome, RevocationEvidence)
     assert (outcome.grace_used, _lists(outcome)) == (False, ("base.crl", "delta.crl"))
+
+
+def test_of_lists_that_speak_for_everything_the_one_of_the_latest_date_is_used() -> None:
+    """Without a key identifier it is another series, whose numbers say nothing here."""
+    old = _read(WORLD.issuing.crl(number=9, this_update=NOW - DAY), "old.crl")
+    new = _read(WORLD.issuing.crl(number=1, this_update=NOW - HOUR, authority_key_id=False), "new.crl")
+    assert ("new.crl",) == _lists(_outcome(WORLD.dave, old, new))
+
+
+def test_a_refusal_rests_on_the_list_that_revokes_and_on_no_grace_of_another() -> None:
+    end = NOW + 7 * DAY
+    late = _read(WORLD.root.crl(next_update=end), "late.crl")
+    own = _read(WORLD.issuing.crl([WORLD.dave], next_update=end + DAY), "issuing.crl")
+    outcome = check_revocation(
+        _verified(WORLD.dave), RevocationSnapshot.of([late, own], grace=2 * HOUR), now=end + HOUR
+    )
+    assert isinstance(outcome, RevocationRefusal)
+    assert (("issuing.crl",), False) == (outcome.evidence.lists, outcome.evidence.grace_used)
+
+
+def test_there_is_no_grace_unless_somebody_says_so() -> None:
+    assert timedelta(0) == RevocationSnapshot().grace == RevocationSnapshot.of([]).grace
+
+
+def test_of_several_sources_that_cannot_be_read_the_first_is_told() -> None:
+    problems = [SourceProblem(source=f"{number}.crl", problem="is empty") for number in (1, 2)]
+    outcome = check_revocation(_verified(WORLD.dave), RevocationSnapshot.of([], problems), now=NOW)
+    assert isinstance(outcome, RevocationUndecided)
+    assert "and `1.crl` cannot be read: is empty" in outcome.detail
 
 
 def test_a_list_that_begins_later_makes_the_certificate_undecided() -> None:

@@ -21,7 +21,7 @@ from tests.support.pki import NOW
 
 Compare = Callable[[GeneratedCase], None]
 
-ORDINARY = 120
+ORDINARY = 50
 """Examples of an ordinary run: each costs some 30 ms, most of it the oracles'."""
 
 MANY = 4_000

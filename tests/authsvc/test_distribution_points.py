@@ -51,15 +51,30 @@ def test_a_point_with_everything_is_read_as_the_library_writes_it() -> None:
     assert fetchable_urls((first, second)) == ("http://a/", "http://b/", "http://c/")
 
 
-def test_a_name_relative_to_the_issuer_may_be_long() -> None:
-    (point,) = read_distribution_points(_points(der_element(0xA0, der_element(0xA1, LONG_RDN))), ISSUER)
+@pytest.mark.parametrize("length", [60, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 200, 240, 300])
+def test_a_name_relative_to_the_issuer_may_have_any_length(length: int) -> None:
+    """Each way that DER writes a length down is among them, for the name and for what is put behind it."""
+    attribute = der_element(0x30, b"\x06\x03\x55\x04\x0d" + der_element(0x0C, length * b"x"))
+    (point,) = read_distribution_points(_points(der_element(0xA0, der_element(0xA1, attribute))), ISSUER)
     assert point.names is not None
     (name,) = point.names
-    long = x509.NameAttribute(x509.ObjectIdentifier("2.5.4.13"), 200 * "x")
+    long = x509.NameAttribute(x509.ObjectIdentifier("2.5.4.13"), length * "x")
     whole = x509.Name(
         [*name_from_text("CN=Issuer,O=Renovations").rdns, x509.RelativeDistinguishedName([long])]
     )
+    assert name.content == whole.public_bytes()
     assert name.key == read_name_key(whole.public_bytes())
+
+
+def test_where_a_point_has_no_name_the_issuer_of_its_lists_is_its_name() -> None:
+    """RFC 5280 section 6.3.3 (b) (2) (i)."""
+    issuer = der_element(0xA4, ISSUER)
+    (point,) = read_distribution_points(_points(der_element(0xA2, issuer)), b"")
+    for named, covered in ((issuer, True), (URI, False)):
+        scope = read_scope(
+            der_element(0x30, der_element(0xA0, der_element(0xA0, named)) + b"\x84\x01\xff"), ISSUER
+        )
+        assert scope.covers(point, is_authority=False) == covered
 
 
 def test_without_one_issuer_of_lists_a_relative_name_is_relative_to_the_certificates_issuer() -> None:
@@ -78,6 +93,7 @@ def test_without_one_issuer_of_lists_a_relative_name_is_relative_to_the_certific
     [
         (b"\x07\x80\x80", 0b1_0000_0000),
         (b"\x00\xff", 0b1111_1110),
+        (b"\x00\x00\x01", 0),
         (b"\x06\x40", 0b10),
         (b"\x00\x00\x00\xff", 0),
         (b"\x00", 0),
@@ -105,6 +121,7 @@ BAD_POINTS = {
     "eight unused bits": _points(FULL_NAME + b"\x81\x02\x08\x00"),
     "unused bits of nothing": _points(FULL_NAME + b"\x81\x01\x01"),
     "unused bits that are set": _points(FULL_NAME + b"\x81\x02\x01\x01"),
+    "a field too many": _points(FULL_NAME + b"\x05\x00"),
     "more than a thousand": _points(*1001 * [FULL_NAME]),
 }
 

@@ -475,6 +475,13 @@ def test_the_dates_of_a_delegate_allow_the_skew() -> None:
     assert isinstance(judge(der, rules=ResponseRules(clock_skew=timedelta(seconds=29))), OcspUnavailable)
 
 
+def test_the_dates_of_the_issuer_are_its_paths_matter_and_not_judged_again() -> None:
+    ended = Authority.root("CN=Ended", now=NOW, not_after=NOW - HOUR)
+    dave = ended.issue()
+    der = response(single(dave, ended), signer=ended)
+    assert GOOD_FOR_AN_HOUR == judge(der, of=dave, issuer=ended)
+
+
 def test_the_dates_of_a_certificate_may_be_the_ends_of_the_calendar() -> None:
     responder = delegate(W.issuing, not_after=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
     assert GOOD_FOR_AN_HOUR == judge(told_by(responder), rules=ResponseRules(clock_skew=HOUR))

@@ -1046,6 +1046,28 @@ def test_the_evidence_ends_with_the_first_element_that_ends(world: SmallWorld) -
     assert evidence.not_after == NOW + DAY
 
 
+def test_evidence_of_the_last_instant_ends_there_though_skew_and_grace_would_allow_more() -> None:
+    """What the certificate itself says is never exceeded before it has ended."""
+    root = Authority.root(now=NOW)
+    evidence = verified(
+        verify(
+            root.issue(not_after=NOW),
+            store_of(anchor_of(root)),
+            clock_skew=timedelta(minutes=5),
+            accept_expired=DAY,
+        )
+    )
+    assert (NOW, False) == (evidence.not_after, evidence.expired_accepted)
+
+
+def test_a_chain_of_what_is_known_anyway_adds_nothing_to_build_paths_from(
+    world: SmallWorld, store: TrustStore
+) -> None:
+    """Neither the certificate itself nor an anchor ever stands among the certificates in the middle."""
+    chain = (world.dave.der, world.root.der, world.issuing.der)
+    assert store.pool.certificates == verified(verify(world.dave, store, chain=chain)).pool.certificates
+
+
 @pytest.mark.parametrize("over", [timedelta(0), SECOND])
 def test_clock_skew_allows_that_much_and_no_more(
     world: SmallWorld, store: TrustStore, over: timedelta

@@ -348,6 +348,8 @@ def test_t24_signature_checks_are_counted(
     leaf, issuing, root = facts_of(world.dave), facts_of(world.issuing), facts_of(world.root)
     assert len(_paths(leaf, [root], [issuing], checks)) == found
     assert checks.exhausted == (not found)
+    assert checks.may_step()  # which takes nothing back
+    assert checks.exhausted == (not found)
     assert len(_paths(leaf, [root], [issuing], checks)) == found  # what is known costs nothing
     proven = SignatureChecks(prove_all([leaf, issuing, root]))
     assert len(_paths(leaf, [root], [issuing], proven)) == 1

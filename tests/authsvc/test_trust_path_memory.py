@@ -116,6 +116,15 @@ def test_the_oldest_certificates_are_forgotten_first() -> None:
     assert not memory.is_proven((facts_of(people[0]).sha256, key))
 
 
+def test_an_end_entity_is_no_hint_and_what_the_store_has_proven_takes_no_room() -> None:
+    memory = PathMemory()
+    kept(memory, WORLD.dave, WORLD.issuing, WORLD.root, configured=(WORLD.issuing.der, WORLD.root.der))
+    assert memory.find_hint(WORLD.dave.der) is None
+    dave, issuing, root = map(facts_of, (WORLD.dave, WORLD.issuing, WORLD.root))
+    assert memory.is_proven((dave.sha256, issuing.key_sha256))
+    assert not memory.is_proven((issuing.sha256, root.key_sha256))
+
+
 def test_the_oldest_hints_are_forgotten_first() -> None:
     memory = PathMemory(most_certificates=9, most_hints=1)
     other = WORLD.root.issue_authority("CN=Other")

@@ -183,6 +183,7 @@ def _skipping(
         pytest.param([_skipping(explicit=1), NOTHING], False, id="one further: the last counts too"),
         pytest.param([_skipping(explicit=2), NOTHING], True, id="two further, which is beyond the end"),
         pytest.param([_skipping(explicit=2), says(ONE), NOTHING], False, id="and with one more is not"),
+        pytest.param([_skipping(explicit=3), says(ONE), NOTHING], True, id="each counts as one, not more"),
         pytest.param(
             [_skipping(explicit=2), says(ONE, self_issued=True), NOTHING],
             True,
@@ -210,6 +211,9 @@ MAPS = says(ONE, mappings=((ONE, TWO),))
         pytest.param([_skipping(mapping=1), MAPS, says(TWO)], EXPLICIT, True, id="one below may map"),
         pytest.param(
             [_skipping(mapping=1), says(ONE), MAPS, says(TWO)], EXPLICIT, False, id="the second may not"
+        ),
+        pytest.param(
+            [_skipping(mapping=2), says(ONE), MAPS, says(TWO)], EXPLICIT, True, id="where two may it may"
         ),
         pytest.param(
             [_skipping(mapping=1), says(ONE, self_issued=True), MAPS, says(TWO)],
@@ -247,6 +251,7 @@ ANY = says(ANY_POLICY)
         pytest.param([_skipping(inhibit_any=0), ANY], EXPLICIT, False, id="any policy is none below"),
         pytest.param([_skipping(inhibit_any=1), ANY], EXPLICIT, True, id="one below may say any"),
         pytest.param([_skipping(inhibit_any=1), says(ONE), ANY], EXPLICIT, False, id="the second may not"),
+        pytest.param([_skipping(inhibit_any=2), says(ONE), ANY], EXPLICIT, True, id="where two may it may"),
         pytest.param(
             [_skipping(inhibit_any=0), replace(ANY, self_issued=True), says(ONE)],
             EXPLICIT,
@@ -374,8 +379,7 @@ def _extensions(draw: st.DrawFn) -> PolicyExtensions:
     )
 
 
-@settings(max_examples=400, deadline=None)
-@given(
+asked_at_random = given(
     certificates=st.lists(_extensions(), min_size=1, max_size=4),
     anchor=_extensions(),
     initial=st.frozensets(POLICY, max_size=2),
@@ -383,6 +387,10 @@ def _extensions(draw: st.DrawFn) -> PolicyExtensions:
     inhibit_mapping=st.booleans(),
     inhibit_any=st.booleans(),
 )
+
+
+@settings(max_examples=150, deadline=None)
+@asked_at_random
 @example(
     certificates=[
         says(ONE, TWO, mappings=((ONE, THREE), (TWO, THREE))),
@@ -406,13 +414,36 @@ def test_t23_the_graph_says_what_the_tree_of_the_rfc_says(  # noqa: PLR0917 - hy
     inputs = PolicyInputs(
         initial=initial, explicit=explicit, inhibit_mapping=inhibit_mapping, inhibit_any=inhibit_any
     )
+    require_as_by_the_tree(certificates, anchor, inputs)
+
+
+@pytest.mark.long
+@settings(max_examples=10_000, deadline=None)
+@asked_at_random
+def test_t23_the_graph_says_what_the_tree_says_of_many_more_paths(  # noqa: PLR0917 - hypothesis passes them by name
+    certificates: list[PolicyExtensions],
+    anchor: PolicyExtensions,
+    initial: frozenset[str],
+    explicit: bool,
+    inhibit_mapping: bool,
+    inhibit_any: bool,
+) -> None:
+    inputs = PolicyInputs(
+        initial=initial, explicit=explicit, inhibit_mapping=inhibit_mapping, inhibit_any=inhibit_any
+    )
+    require_as_by_the_tree(certificates, anchor, inputs)
+
+
+def require_as_by_the_tree(
+    certificates: list[PolicyExtensions], anchor: PolicyExtensions, inputs: PolicyInputs
+) -> None:
     expected = is_valid_by_the_tree(
         certificates,
         anchor,
-        initial=initial,
-        explicit=explicit,
-        inhibit_mapping=inhibit_mapping,
-        inhibit_any=inhibit_any,
+        initial=inputs.initial,
+        explicit=inputs.explicit,
+        inhibit_mapping=inputs.inhibit_mapping,
+        inhibit_any=inputs.inhibit_any,
     )
     assert (problem_of(*certificates, anchor=anchor, inputs=inputs) == "") == expected
 

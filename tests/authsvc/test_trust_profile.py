@@ -1,5 +1,7 @@
 """The client profile beyond the defaults: configured purposes over a path, and floors of curves and hashes."""
 
+from dataclasses import replace
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -7,14 +9,20 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from authsvc.reason import Reason
 from authsvc.trust.anchors import AnchorSettings, StrengthFloor
-from authsvc.trust.profile import find_signature_problem
+from authsvc.trust.certificate import CertificateFacts, KeyFacts
+from authsvc.trust.profile import find_cost_problem, find_key_problem, find_signature_problem
 from tests.support.pki import CLIENT_AUTH, NOW, Authority, KeyKind, SmallWorld, small_world
-from tests.support.trust import anchor_of, refused, store_of, verified, verify
+from tests.support.trust import anchor_of, facts_of, refused, store_of, verified, verify
 
 SMARTCARD = ExtendedKeyUsageOID.SMARTCARD_LOGON
 KERBEROS = ExtendedKeyUsageOID.KERBEROS_PKINIT_KDC
 ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 Purposes = tuple[x509.ObjectIdentifier, ...] | None
+
+
+def with_key(key: KeyFacts) -> CertificateFacts:
+    """Return facts of a certificate as if it had another key."""
+    return replace(facts_of(Authority.root(now=NOW)), key=key)
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +219,58 @@ def test_t26_the_floor_of_an_anchor_counts_bits_of_hashes(
         refusal = refused(outcome)
         assert refusal.reason is Reason.CERTIFICATE_WEAK
         assert f"with a hash of at least {bits} bits, found " in refusal.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits"),
+    [("P-256", 256), ("P-384", 384), ("P-521", 521), ("Ed25519", 256), ("Ed448", 448)],
+)
+def test_t26_a_curve_is_as_strong_as_its_bits_and_not_by_one_more(kind: str, bits: int) -> None:
+    facts = with_key(KeyFacts(kind=kind, bits=bits))
+    assert "" == find_key_problem(facts, StrengthFloor(curve_bits=bits))
+    assert f"at least {bits + 1} bits, found {kind}" in find_key_problem(
+        facts, StrengthFloor(curve_bits=bits + 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "bits"),
+    [(hashes.SHA256(), 256), (hashes.SHA384(), 384), (hashes.SHA512(), 512)],
+    ids=lambda value: str(getattr(value, "name", value)),
+)
+def test_t26_a_hash_is_as_strong_as_its_bits_and_not_by_one_more(
+    algorithm: hashes.SHA256 | hashes.SHA384 | hashes.SHA512, bits: int
+) -> None:
+    signed = facts_of(Authority.root(now=NOW).issue(hash_algorithm=algorithm)).algorithm
+    assert "" == find_signature_problem(signed, StrengthFloor(hash_bits=bits))
+    assert f"at least {bits + 1} bits" in find_signature_problem(signed, StrengthFloor(hash_bits=bits + 1))
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        pytest.param(KeyFacts(kind="RSA", bits=8192, exponent=2**32 - 1), "", id="RSA at both limits"),
+        pytest.param(
+            KeyFacts(kind="RSA", bits=8193, exponent=3),
+            "expected an RSA key of at most 8192 bits, found RSA-8193",
+            id="a longer modulus",
+        ),
+        pytest.param(
+            KeyFacts(kind="RSA", bits=2048, exponent=2**32 + 1),
+            "expected an RSA exponent of at most 32 bits, found 33 bits",
+            id="a longer exponent",
+        ),
+        pytest.param(KeyFacts(kind="DSA", bits=4096), "", id="DSA at its limit"),
+        pytest.param(
+            KeyFacts(kind="DSA", bits=4097),
+            "expected a DSA key of at most 4096 bits, found DSA-4097",
+            id="a longer DSA modulus",
+        ),
+        pytest.param(KeyFacts(kind="P-521", bits=521), "", id="curves are all cheap"),
+    ],
+)
+def test_t25_a_key_that_is_dear_to_check_with_is_told_by_its_numbers(key: KeyFacts, problem: str) -> None:
+    assert problem == find_cost_problem(with_key(key))
 
 
 def test_t26_an_algorithm_that_is_not_known_is_below_every_floor() -> None:

@@ -425,7 +425,11 @@ def test_a_responder_is_asked_once_for_each_certificate_that_lists_leave_open(wo
     responder = Responder(answers={DAVE: _good(), ISSUING: _good(hours=2)})
     evidence = check_revocation(_dave(world), RevocationSnapshot(), now=NOW, ocsp=responder, deadline=7.5)
     assert isinstance(evidence, RevocationEvidence)
-    assert (evidence.source, evidence.next_update) == ("ocsp", NOW + HOUR)
+    assert (evidence.status, evidence.source, evidence.next_update) == (
+        RevocationStatus.GOOD,
+        "ocsp",
+        NOW + HOUR,
+    )
     assert responder.asked == [
         (DAVE, ISSUING, "corp", 7.5),
         (ISSUING, "CN=Renovations Root CA,O=Renovations", "corp", 7.5),

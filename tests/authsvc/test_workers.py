@@ -34,6 +34,9 @@ from tests.support.workers import (
 
 PEOPLE = world().people
 DECISIONS = "authsvc_decisions_total{reason=acl_level,verdict=denied}"
+READ_MISSING = "/auth?database=missing.nsf&level=reader"
+MISSING = "authsvc_decisions_total{reason=database_unknown,verdict=denied}"
+"""A refusal, and its figure, of one test alone."""
 
 
 @contextmanager
@@ -51,8 +54,11 @@ def place() -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Supervised]:
-    """Two workers, for tests that leave them as they were."""
-    with laid() as fresh, supervised(fresh) as started:
+    """Two workers, for tests that leave two behind: three starts of Python are dear.
+
+    A worker that was ready has always been so for long enough, so that the first pause is the same in every test.
+    """
+    with laid() as fresh, supervised(fresh, _STEADY_SECONDS=0.0, _LONGEST_PAUSE_SECONDS=0.4) as started:
         yield started
 
 
@@ -233,60 +239,63 @@ def test_hup_begins_a_new_audit_file_in_every_worker_and_no_record_is_lost(
 # --- workers that end --------------------------------------------------------------------------------------
 
 
-def test_a_killed_worker_is_replaced_and_nobody_gets_in_meanwhile(place: Place) -> None:
+def test_a_killed_worker_is_replaced_and_nobody_gets_in_meanwhile(
+    running: Supervised, each: dict[int, Connection]
+) -> None:
     """Every request before, during and after is answered right, by the other worker too."""
-    with supervised(place) as running:
-        each = running.connect_to_each()
-        for connection in each.values():
-            assert connection.ask(PEOPLE["eve"]) == 403
-        counted = len(each)
-        wait_until(lambda: scrape(running)[DECISIONS] == counted, "both decisions")
-        killed = running.pids[1]
-        os.kill(killed, signal.SIGKILL)
-        answered = Counter[tuple[str, int]]()
+    for connection in each.values():
+        assert connection.ask(PEOPLE["dave"], READ_MISSING) == 403
+    wait_until(lambda: scrape(running).get(MISSING) == len(each), "both decisions")
+    ready, ended = len(running.events("worker_ready")), len(running.events("worker_ended"))
+    killed = running.pids[1]
+    os.kill(killed, signal.SIGKILL)
+    answered = Counter[tuple[str, int]]()
 
-        def replaced() -> bool:
-            for name in ("dave", "eve"):
-                with closing(running.connect()) as connection:
-                    try:
-                        answered[name, connection.ask(PEOPLE[name])] += 1
-                    except (ConnectionError, OSError):
-                        answered["cut", 0] += 1  # the killed worker had just accepted it
-            return len(running.events("worker_ready")) == 3
+    def replaced() -> bool:
+        for name, path in (("dave", READ_SALES), ("dave", READ_MISSING), ("eve", READ_SALES)):
+            with closing(running.connect()) as connection:
+                try:
+                    answered[f"{name} {path}", connection.ask(PEOPLE[name], path)] += 1
+                except (ConnectionError, OSError):
+                    answered["cut", 0] += 1  # the killed worker had just accepted it
+        return len(running.events("worker_ready")) == ready + 1
 
-        wait_until(replaced, "the new worker")
-        assert {("dave", 200), ("eve", 403)} == set(answered) - {("cut", 0)}
-        assert answered["cut", 0] <= 2
-        (ended,) = running.events("worker_ended")
-        assert {"worker": 1, "pid": killed, "status": -9, "next_in_seconds": 0.1} == {
-            key: ended[key] for key in ("worker", "pid", "status", "next_in_seconds")
-        }
-        assert killed not in running.pids.values()
-        fresh = running.connect_to_each()
-        assert {200} == statuses(fresh, "dave")
-        # What the killed worker had counted is counted still.
-        expected = counted + answered["eve", 403]
-        wait_until(lambda: scrape(running)[DECISIONS] >= expected, f"{expected} decisions")
-        wait_until(lambda: ask_api(running, "/readyz").json()["warnings"] == [], "no warning")
-
-
-def test_a_worker_that_is_asked_to_end_drains_and_is_replaced(place: Place) -> None:
-    with supervised(place) as running:
-        with half_asked(running) as (pid, finish):
-            os.kill(pid, signal.SIGTERM)
-            os.kill(pid, signal.SIGTERM)  # service managers tell every process, and so does the supervisor
-            assert finish() == (200, "allowed")
-        (ended,) = running.wait_for("worker_ended")
-        assert (pid, 0) == (ended["pid"], ended["status"])
-        running.wait_for("worker_ready", 3)
-        path = Path(running.addresses["nginx"][0].removeprefix("unix:"))
-        assert path.is_socket()
+    wait_until(replaced, "the new worker")
+    refused = (f"dave {READ_MISSING}", 403)
+    assert {(f"dave {READ_SALES}", 200), refused, (f"eve {READ_SALES}", 403)} == set(answered) - {("cut", 0)}
+    assert answered["cut", 0] <= 2
+    (told,) = running.events("worker_ended")[ended:]
+    assert {"worker": 1, "pid": killed, "status": -9, "next_in_seconds": 0.1} == {
+        key: told[key] for key in ("worker", "pid", "status", "next_in_seconds")
+    }
+    assert killed not in running.pids.values()
+    fresh = running.connect_to_each()
+    assert {200} == statuses(fresh, "dave")
+    # What the killed worker had counted is counted still.
+    expected = len(each) + answered[refused]
+    wait_until(lambda: scrape(running)[MISSING] >= expected, f"{expected} decisions")
+    wait_until(lambda: ask_api(running, "/readyz").json()["warnings"] == [], "no warning")
 
 
-def test_a_worker_that_cannot_start_again_is_tried_again_and_the_others_go_on(place: Place) -> None:
+def test_a_worker_that_is_asked_to_end_drains_and_is_replaced(running: Supervised) -> None:
+    ready, ended = len(running.events("worker_ready")), len(running.events("worker_ended"))
+    with half_asked(running) as (pid, finish):
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)  # service managers tell every process, and so does the supervisor
+        assert finish() == (200, "allowed")
+    (told,) = running.wait_for("worker_ended", ended + 1)[ended:]
+    assert (pid, 0) == (told["pid"], told["status"])
+    running.wait_for("worker_ready", ready + 1)
+    path = Path(running.addresses["nginx"][0].removeprefix("unix:"))
+    assert path.is_socket()
+
+
+def test_a_worker_that_cannot_start_again_is_tried_again_and_the_others_go_on(running: Supervised) -> None:
     """What stands in the file by now is wrong, or is for other listeners: it says so in the log, and in /readyz."""
-    correct = place.file.read_bytes()
-    with supervised(place) as running:
+    place = running.place
+    correct, configured = place.file.read_bytes(), dict(place.configuration)
+    ready, ended = len(running.events("worker_ready")), len(running.events("worker_ended"))
+    try:
         place.configure(surprise=True)
         os.kill(running.pids[0], signal.SIGKILL)
         (refused, *_) = running.wait_for("worker_not_started")
@@ -309,11 +318,14 @@ def test_a_worker_that_cannot_start_again_is_tried_again_and_the_others_go_on(pl
             lambda: "1 of 2 workers are silent" in str(ask_api(running, "/readyz").json()["warnings"]),
             "the warning",
         )
+    finally:
+        place.configuration.clear()
+        place.configuration.update(configured)
         place.file.write_bytes(correct)
-        running.wait_for("worker_ready", 3)
-        pauses = [line["next_in_seconds"] for line in running.events("worker_ended")]
-        assert sorted(pauses, key=str) == pauses
-        assert pauses[:2] == [0.1, 0.2]
+    running.wait_for("worker_ready", ready + 1)
+    pauses = [line["next_in_seconds"] for line in running.events("worker_ended")[ended:]]
+    assert [0.1, 0.2, 0.4, 0.4][: len(pauses)] == pauses[:4]
+    assert sorted(pauses, key=str) == pauses
 
 
 # --- the end -----------------------------------------------------------------------------------------------
@@ -372,6 +384,7 @@ def test_term_lets_running_requests_end_and_leaves_nothing_behind(place: Place) 
         assert not list(place.folder.glob("*.sock"))
         assert running.log[-1]["event"] == "ended"
         assert not running.events("worker_ended")
+        assert not running.events("worker_killed")
 
 
 def test_a_second_signal_cuts(place: Place) -> None:
@@ -401,17 +414,16 @@ def test_a_worker_that_does_not_end_is_killed(place: Place) -> None:
         os.kill(pids[0], signal.SIGSTOP)
         running.signal(signal.SIGTERM)
         assert running.wait_end() == 0
-        (killed,) = running.events("worker_killed")
-        assert pids[0] == killed["pid"]
+        # On a busy machine a second may be too short for the other one too.
+        assert pids[0] in {line["pid"] for line in running.events("worker_killed")}
         assert not any(map(is_alive, pids))
 
 
 def test_without_any_worker_all_ends_with_exit_code_3(place: Place) -> None:
     """A web server would wait for ever at a socket behind which nobody answers."""
-    with supervised(place, _LONGEST_SILENCE_SECONDS=0.5) as running:
+    with supervised(place, workers=1, _LONGEST_SILENCE_SECONDS=0.5) as running:
         place.configure(surprise=True)
-        for pid in running.pids.values():
-            os.kill(pid, signal.SIGKILL)
+        os.kill(running.pids[0], signal.SIGKILL)
         assert running.wait_end() == 3
         assert "expected a worker that serves, found none" in running.said
         assert not list(place.folder.glob("*.sock"))

@@ -88,11 +88,13 @@ def two_processes(postgresql: PostgresqlServer | None) -> Iterator[TwoProcesses]
             fill_store(engine)
             engine.dispose()
             place.configure_directories(primary={"domain": "Renovations", "url": "${PRIMARY_URL}"})
-        both = []
+        both, started = [], []
         for file in (place.file, _second(place)):
             log = file.with_suffix(".log")
             process = start_process(_command(url, file, "serve"), log=log)
             opened.callback(stop_process, process)
+            started.append((file, log, process))
+        for file, log, process in started:
             port = int(_listen(file).rpartition(":")[2])
             wait_for_port(port, process, name="authsvc", log=log)
             both.append(Asked(port, place))
