@@ -284,6 +284,11 @@ class OcspResponders:
         self._thread = threading.Thread(target=self._run, name="ocsp", daemon=True)
         self._thread.start()
 
+    def take_over(self, former: "OcspResponders") -> None:
+        """Remember what those of a former configuration heard to be revoked; "good" is asked for anew."""
+        for key, heard in former._memory.revoked():  # noqa: SLF001 - of the same class
+            self._memory.keep(key, heard)
+
     def close(self) -> None:
         """Ask nobody in the background any more; waits for a question under way, `wait` at most."""
         self._stop.set()

@@ -222,7 +222,7 @@ class Drill:
         1. Everybody whose state is told is let in, or refused.
         2. The servers begin to fail; and the file, the responder and an administrator revoke somebody, in turn.
         3. Lists are fetched again; two of them revoke, the others are no good.
-        4. All of it once more after a reload.
+        4. All of it once more after a reload, during which the responder says nothing.
         """
         observed = self.observed
         # 1
@@ -246,6 +246,7 @@ class Drill:
         observed.last = {name: self._ask(name) for name in _PEOPLE}
         observed.asked = {name: len(self._lists.of(f"/{name}")) for name in ("http", "garbage", "older")}
         # 4
+        self._responders["ocsp"].answer = lambda _request: failed(3)
         self._running.signal(SIGHUP)
         self._running.wait_for("reloaded", 2)
         observed.again = {name: self._ask(name) for name in _PEOPLE}
