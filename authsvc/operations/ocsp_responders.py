@@ -317,6 +317,9 @@ class OcspResponders:
 
     def _ask_anew(self, key: Key, heard: Heard) -> None:
         facts, issuer = read_certificate(heard.certificate), read_certificate(heard.issuer)
+        urls = self._urls_of(facts, heard.anchor_id)
+        if not urls:  # heard under a former configuration, which had this one's responder on its list
+            return
         flight, began = _Flight(), self._monotonic()
         with self._lock:
             if self._flights.setdefault(key, flight) is not flight:
@@ -330,7 +333,7 @@ class OcspResponders:
             limit=began + self._wait,
             wanted=False,
         )
-        self._fly(flight, question, self._urls_of(facts, heard.anchor_id))
+        self._fly(flight, question, urls)
 
     # --- one question
 
