@@ -7,7 +7,7 @@ Invariants:
 
 * Only a believed answer is remembered as one, and "good" no longer than its response says.
 * "Revoked" is remembered until it is unsaid by "good" that was made after it was heard. Who blocks a responder, or
-  replays what it said before, unsays nothing.
+  replays what it said before, unsays nothing; nor does a reload.
 * An answer that was made before the one at hand does not replace it.
 * Certificates are told by issuer and serial number, never by the serial number alone (threat T35).
 * What is remembered is bounded; what was used longest ago is forgotten first.
@@ -167,6 +167,15 @@ class OcspMemory:
             self._kept.move_to_end(key)
             cut(self._kept, _MOST_REMEMBERED)
             return heard.answer
+
+    def revoked(self) -> list[tuple[Key, Heard]]:
+        """Return what is remembered as revoked."""
+        with self._lock:
+            return [
+                (key, kept.heard)
+                for key, kept in self._kept.items()
+                if isinstance(kept.heard.answer, OcspRevoked)
+            ]
 
     def due(self, now: datetime, *, but: Collection[Key]) -> list[tuple[Key, Heard]]:
         """Return what must be asked for anew: what ends soon and was used, but some. The next time is set."""

@@ -284,6 +284,11 @@ class OcspResponders:
         self._thread = threading.Thread(target=self._run, name="ocsp", daemon=True)
         self._thread.start()
 
+    def take_over(self, former: "OcspResponders") -> None:
+        """Remember what those of a former configuration heard to be revoked; "good" is asked for anew."""
+        for key, heard in former._memory.revoked():  # noqa: SLF001 - of the same class
+            self._memory.keep(key, heard)
+
     def close(self) -> None:
         """Ask nobody in the background any more; waits for a question under way, `wait` at most."""
         self._stop.set()
@@ -312,6 +317,9 @@ class OcspResponders:
 
     def _ask_anew(self, key: Key, heard: Heard) -> None:
         facts, issuer = read_certificate(heard.certificate), read_certificate(heard.issuer)
+        urls = self._urls_of(facts, heard.anchor_id)
+        if not urls:  # heard under a former configuration, which had this one's responder on its list
+            return
         flight, began = _Flight(), self._monotonic()
         with self._lock:
             if self._flights.setdefault(key, flight) is not flight:
@@ -325,7 +333,7 @@ class OcspResponders:
             limit=began + self._wait,
             wanted=False,
         )
-        self._fly(flight, question, self._urls_of(facts, heard.anchor_id))
+        self._fly(flight, question, urls)
 
     # --- one question
 

@@ -247,6 +247,11 @@ class Service:
         self._watcher = threading.Thread(target=self._watch, name="generations", daemon=True)
         self._watcher.start()
 
+    def take_over(self, former: "Service") -> None:
+        """Know what the service of a former configuration heard to be revoked: a reload unsays nothing."""
+        if self._ocsp is not None and former._ocsp is not None:  # noqa: SLF001 - of the same class
+            self._ocsp.take_over(former._ocsp)  # noqa: SLF001 - as above
+
     def close(self) -> None:
         """Stop watching, let running decisions end, close every connection; a second time does nothing."""
         if self._stop.is_set():

@@ -204,6 +204,7 @@ class _Serving:
             _LOG.error("audit_not_reopened", extra={"problem": str(fault)})
 
     def _put_in_force(self, fresh: _InForce) -> None:
+        fresh.service.take_over(self.in_force.service)
         old, self.in_force = self.in_force, fresh
         # Shared: requests in hand still count.
         fresh.service.answers = fresh.endpoint.counts = old.endpoint.counts

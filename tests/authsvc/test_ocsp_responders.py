@@ -419,6 +419,25 @@ def test_a_later_good_unsays_revoked(lay: Lay) -> None:
     assert 2 == place.responders.changes
 
 
+def test_t38_what_a_former_configuration_heard_to_be_revoked_stays_so_where_nobody_may_be_asked(
+    lay: Lay,
+) -> None:
+    former = lay(maximum_age=timedelta(minutes=10))
+    dave, ada = former.issue(), former.issue()
+    former.ask(ada)
+    former.told.status = revoked()
+    former.ask(dave)
+    place = lay(maximum_age=timedelta(minutes=10), hosts=frozenset())
+    place.responders.take_over(former.responders)
+    place.clocks.now = NOW + timedelta(minutes=10)
+    asked = len(place.server.requests)
+    assert isinstance(place.remembered(dave), OcspRevoked)
+    assert None is place.remembered(ada)
+    assert 1 == place.responders.refresh()
+    assert asked == len(place.server.requests)
+    assert isinstance(place.remembered(dave), OcspRevoked)
+
+
 BLOCKED: dict[str, Callable[[bytes], bytes | Reply]] = {
     "who answers an error page": lambda _request: Reply(status=500),
     "who answers tryLater": lambda _request: failed(3),

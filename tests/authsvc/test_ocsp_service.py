@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from authsvc.access.databases import IdentityTarget
+from authsvc.decision.request import DecisionRequest
 from authsvc.operations.ocsp_responders import OcspResponders
 from authsvc.operations.ocsp_states import OcspFigures
 from authsvc.operations.service import Service
@@ -183,10 +185,8 @@ def test_a_started_service_asks_anew_in_the_background_until_it_is_closed(servic
     assert not source._thread.is_alive()
 
 
-def test_t41_a_first_revoked_ends_what_was_allowed_while_nobody_answered(
-    place: Place, server: OcspServer
-) -> None:
-    """Under `prefer` an allow without an answer is remembered; whoever asks next hears that it is revoked."""
+def prefer_its_answers(place: Place, server: OcspServer) -> None:
+    """Let the responder alone tell of people, and let them pass while it does not."""
     trust = place.configuration["trust"]
     assert isinstance(trust, dict)
     revocation = {
@@ -196,6 +196,13 @@ def test_t41_a_first_revoked_ends_what_was_allowed_while_nobody_answered(
         "fetch": {"private_networks": ["127.0.0.0/8"]},
     }
     place.configure(trust={**trust, "revocation": revocation})
+
+
+def test_t41_a_first_revoked_ends_what_was_allowed_while_nobody_answered(
+    place: Place, server: OcspServer
+) -> None:
+    """Under `prefer` an allow without an answer is remembered; whoever asks next hears that it is revoked."""
+    prefer_its_answers(place, server)
     clock = [time.monotonic()]
     dave = world().people["dave"]
     server.answer = lambda _request: Reply(status=503)
@@ -209,3 +216,34 @@ def test_t41_a_first_revoked_ends_what_was_allowed_while_nobody_answered(
         assert isinstance(ask(service, dave), OcspRevoked)
         assert service.decider.cached(reading(dave)) is None
         assert Reason.CERTIFICATE_REVOKED is decide(service, reading(dave)).reason
+
+
+def test_t39_who_blocks_a_responder_during_a_reload_does_not_unsay_revoked(
+    place: Place, server: OcspServer
+) -> None:
+    prefer_its_answers(place, server)
+    people = world().people
+    with serving_service(place) as old, serving_service(place) as fresh:
+        assert Reason.ALLOWED_IDENTITY is decide(old, identity(people["ada"])).reason
+        server.answer = lambda request: told(request, status=revoked())
+        assert Reason.CERTIFICATE_REVOKED is decide(old, identity(people["dave"])).reason
+        server.answer = lambda _request: Reply(status=503)
+        fresh.take_over(old)
+        assert Reason.CERTIFICATE_REVOKED is decide(fresh, identity(people["dave"])).reason
+        asked = len(server.requests)
+        assert (
+            Reason.ALLOWED_IDENTITY is decide(fresh, identity(people["ada"])).reason
+        )  # by `prefer`, asked anew
+        assert asked + 1 == len(server.requests)
+
+
+def identity(issued: Issued) -> DecisionRequest:
+    """Return the question who somebody is."""
+    return replace(reading(issued), target=IdentityTarget())
+
+
+def test_a_service_takes_over_from_one_without_ocsp(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    with serving_service(place) as fresh, serving_service(lay_place(tmp_path / "plain")) as plain:
+        fresh.take_over(plain)
+        plain.take_over(fresh)
