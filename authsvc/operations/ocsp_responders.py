@@ -62,6 +62,9 @@ _RESPONSE_TYPE: Final = "application/ocsp-response"
 _FAIR_SHARE: Final = 1 / 8
 """Of `wait`: a responder that does not answer within less has not failed."""
 
+_SILENT_SHARE: Final = 0.8
+"""Share of its time after which a question that failed counts as one that nobody answered."""
+
 _NO_TIME: Final = "no time left to ask"
 
 ListLookup = Callable[[CertificateFacts, CertificateFacts, datetime], bool | None]
@@ -452,7 +455,13 @@ class OcspResponders:
         except FetchFault as fault:
             octets, problem = b"", shorten(str(fault))
         finally:
-            self._states.note_exchange(url, problem, began, fair=seconds >= self._wait * _FAIR_SHARE)
+            self._states.note_exchange(
+                url,
+                problem,
+                began,
+                fair=seconds >= self._wait * _FAIR_SHARE,
+                silent=self._monotonic() - began >= seconds * _SILENT_SHARE,
+            )
         return OcspUnavailable(source=url, problem=problem) if problem else octets
 
     def _skip(self, url: str, problem: str) -> OcspUnavailable:

@@ -87,6 +87,7 @@ class ResponderStates:
         self._monotonic = monotonic
         self._lock = threading.Lock()  # of everything below
         self._responders: OrderedDict[str, _Responder] = OrderedDict()
+        self._silent: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._answers: Counter[tuple[str, str]] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
@@ -99,6 +100,9 @@ class ResponderStates:
 
         """
         with self._lock:
+            until, problem = self._silent.get(read_url(url).entry, (0.0, ""))
+            if self._monotonic() < until:
+                return f"not asked again yet: {problem}"
             responder = self._responders.get(url)
             if responder is None or not responder.failures:
                 return ""
@@ -107,7 +111,9 @@ class ResponderStates:
             responder.trying = enter
             return ""
 
-    def note_exchange(self, url: str, problem: str, began: float, *, fair: bool) -> None:
+    def note_exchange(
+        self, url: str, problem: str, began: float, *, fair: bool, silent: bool = False
+    ) -> None:
         """Note that a question ended, with an empty problem if something came.
 
         Failures of questions that were put before the last failure was known are the same failure.
@@ -118,6 +124,9 @@ class ResponderStates:
             began: when it was put, in monotonic seconds.
             fair: whether there was time to answer: who had none, because a place had to be waited for or the decision
                 was late, has not failed.
+            silent: whether nothing came until the time was up. Then nobody asks that host for a while, under any
+                address: each certificate may name its own, and each would wait for as long. What is refused at once is
+                held against the one address alone, so that an odd one takes nobody else's responder away (threat T79).
 
         """
         now, host = self._monotonic(), read_url(url).entry
@@ -133,10 +142,14 @@ class ResponderStates:
             newly_down = bool(problem) and responder.failures == 0
             if not problem:
                 responder.failures = 0
+                self._silent.pop(host, None)
             elif newly_down or began >= responder.seen_at:
                 responder.failures += 1
                 back_off = _SHORTEST_BACK_OFF * 2 ** min(responder.failures - 1, _MOST_DOUBLINGS)
                 responder.retry_at = now + min(back_off, _LONGEST_BACK_OFF)
+            if problem and silent:
+                self._silent[host] = (now + _SHORTEST_BACK_OFF, problem)
+                cut(self._silent, _MOST_RESPONDERS)
             responder.problem, responder.seen_at = problem, now
         if newly_down:
             _LOG.warning("ocsp_responder_down", extra={"responder": url, "problem": problem})

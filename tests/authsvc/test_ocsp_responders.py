@@ -544,6 +544,27 @@ def test_t39_questions_under_way_are_bounded_and_the_others_wait_no_longer_than_
     assert isinstance(place.ask(people[0]), OcspGood)
 
 
+def test_t39_a_silent_host_is_not_asked_under_other_addresses_either(lay: Lay) -> None:
+    """Each certificate names an address of its own, and would hold up a request for as long."""
+    place = lay(wait=SHORT)
+    place.server.answer = lambda _request: Reply(hangs=True)
+    one, other = (place.issue(f"{place.server.url}{number}") for number in (1, 2))
+    assert "in time" in unavailable(place.ask(one))
+    assert "not asked again yet" in unavailable(place.ask(other))
+    assert 1 == len(place.server.requests)
+    place.server.answer = place.told
+    place.clocks.ahead = 5.1
+    assert isinstance(place.ask(other), OcspGood)
+
+
+def test_t79_an_address_that_is_refused_at_once_takes_no_other_away(lay: Lay) -> None:
+    place = lay()
+    place.server.answer = lambda _request: Reply(status=404)
+    assert "404" in unavailable(place.ask(place.issue(f"{place.server.url}odd")))
+    place.server.answer = place.told
+    assert isinstance(place.ask(place.issue()), OcspGood)
+
+
 def test_t39_where_no_place_becomes_free_nobody_is_called(lay: Lay) -> None:
     place = lay(wait=SHORT)
     for _ in range(MOST_QUESTIONS):
