@@ -46,6 +46,7 @@ PURE := $(PURE),$(DA)/backends/ldap/questions.py,$(DA)/backends/ldap/ad_groups.p
 PURE := $(PURE),$(DA)/backends/ldif/reading.py,$(DA)/backends/ldif/content.py,$(DA)/backends/ldif/members.py
 PURE := $(PURE),authsvc/reason.py,authsvc/original_request.py,authsvc/presented/*,authsvc/access/*,authsvc/decision/*,authsvc/trust/*
 PURE := $(PURE),authsvc/operations/watches.py,authsvc/operations/hosts.py,authsvc/operations/metrics.py,authsvc/operations/ocsp_memory.py,authsvc/operations/ocsp_states.py
+PURE := $(PURE),authsvc/operations/fetch_targets.py,authsvc/operations/list_fetching.py,authsvc/operations/revocation_records.py,authsvc/operations/revocation_states.py
 
 coverage: install test-servers  ## every branch of the pure modules is taken by some test
 	$(BIN)/python -m pytest -m "not long" tests/directory_assistance tests/authsvc --cov --cov-branch --cov-report=

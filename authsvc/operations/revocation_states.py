@@ -106,7 +106,7 @@ def _status_of(held: RevocationList | None, now: datetime, grace: timedelta) -> 
 
 def life_warnings(status: SourceStatus, *, now: datetime, grace: timedelta) -> Iterator[str]:
     """Yield what is wrong, or soon will be, with the dates of a source's list at an instant."""
-    if status.this_update is None or status.next_update is None:
+    if status.status is ListStatus.MISSING or status.this_update is None or status.next_update is None:
         return
     which = f"`{status.source}` of `{status.issuer}`"
     next_update = status.next_update.isoformat()
@@ -121,7 +121,5 @@ def life_warnings(status: SourceStatus, *, now: datetime, grace: timedelta) -> I
         case ListStatus.CURRENT:
             if status.next_update - now < _LIFE_LEFT * (status.next_update - status.this_update):
                 yield f"{which} has less than {_LIFE_LEFT:.0%} of its life left: next update {next_update}"
-        case ListStatus.MISSING:
-            return
         case _ as unreachable:
             assert_never(unreachable)

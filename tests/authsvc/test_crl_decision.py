@@ -514,7 +514,8 @@ def test_a_signer_of_whom_one_path_tells_nothing_is_believed_by_another_path() -
     namesake = Authority.root(WORLD.root.certificate.subject, now=NOW)
     twin = namesake.issue_authority(ISSUING_NAME, key=signer.key)
     own = _read(signer.crl(), "next.crl")
-    untold, told = (facts_of(twin), facts_of(namesake)), (facts_of(signer), facts_of(WORLD.root))
+    untold: tuple[CertificateFacts, ...] = (facts_of(twin), facts_of(namesake))
+    told: tuple[CertificateFacts, ...] = (facts_of(signer), facts_of(WORLD.root))
     for found, expected in (([untold], UNAVAILABLE), ([untold, told], GOOD), ([told, untold], GOOD)):
 
         def paths(

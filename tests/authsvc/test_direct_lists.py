@@ -9,14 +9,18 @@ from authsvc.trust.crl import read_crl
 from authsvc.trust.crl_decision import SortedLists
 from authsvc.trust.direct_lists import is_listed
 from tests.support.lists import delta_of, issuing_point
-from tests.support.pki import NOW, Authority, IssuedCrl, small_world
+from tests.support.pki import NOW, Authority, Issued, IssuedCrl, small_world
 from tests.support.trust import facts_of
 
 WORLD = small_world()
 DAVE = WORLD.dave
 NAMESAKE = Authority.root(WORLD.issuing.certificate.subject, now=NOW)
 HOUR = timedelta(hours=1)
-LATE = {"this_update": NOW - 9 * HOUR, "next_update": NOW}
+
+
+def late(*revoked: Issued) -> IssuedCrl:
+    """Return a list that has just expired."""
+    return WORLD.issuing.crl(revoked, number=2, this_update=NOW - 9 * HOUR, next_update=NOW)
 
 
 def said(*lists: IssuedCrl) -> bool | None:
@@ -38,7 +42,7 @@ def test_a_current_list_that_names_it_revokes_it() -> None:
     [
         pytest.param((), id="no list at all"),
         pytest.param((WORLD.root.crl(),), id="a list of somebody else"),
-        pytest.param((WORLD.issuing.crl(**LATE),), id="a list that has expired"),
+        pytest.param((late(),), id="a list that has expired"),
         pytest.param((WORLD.issuing.crl(this_update=NOW + HOUR),), id="a list that is to come"),
         pytest.param((WORLD.issuing.crl(number=2, extensions=[delta_of(1)]),), id="a delta list alone"),
         pytest.param(
@@ -63,7 +67,7 @@ def test_t34_silence_that_is_not_about_it_now_says_nothing(silent: tuple[IssuedC
 @pytest.mark.parametrize(
     "naming",
     [
-        pytest.param(WORLD.issuing.crl([DAVE], number=2, **LATE), id="a list that has expired"),
+        pytest.param(late(DAVE), id="a list that has expired"),
         pytest.param(WORLD.issuing.crl([DAVE], number=2, extensions=[delta_of(1)]), id="a delta list"),
         pytest.param(
             WORLD.issuing.crl([DAVE], number=2, extensions=[issuing_point(authorities=True)]),

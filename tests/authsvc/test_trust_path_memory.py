@@ -120,7 +120,7 @@ def test_an_end_entity_is_no_hint_and_what_the_store_has_proven_takes_no_room() 
     memory = PathMemory()
     kept(memory, WORLD.dave, WORLD.issuing, WORLD.root, configured=(WORLD.issuing.der, WORLD.root.der))
     assert memory.find_hint(WORLD.dave.der) is None
-    dave, issuing, root = map(facts_of, (WORLD.dave, WORLD.issuing, WORLD.root))
+    dave, issuing, root = facts_of(WORLD.dave), facts_of(WORLD.issuing), facts_of(WORLD.root)
     assert memory.is_proven((dave.sha256, issuing.key_sha256))
     assert not memory.is_proven((issuing.sha256, root.key_sha256))
 
