@@ -255,6 +255,26 @@ def test_t23_a_name_is_inside_a_subtree_outside_it_or_cannot_be_told(
 
 
 @pytest.mark.parametrize(
+    ("name", "excluded", "told"),
+    [
+        (
+            "dns:a.corp.example",
+            "dns:corp.example",
+            "dNSName `a.corp.example` is excluded by dNSName `corp.example`",
+        ),
+        (
+            "ip:10.1.2.3",
+            "ip:10.0.0.0/8",
+            "iPAddress `0a010203` is excluded by iPAddress `0a000000ff000000`",
+        ),
+        ("dns:corp.example", f"dn:{SUBJECT}", "its directoryName is excluded by its directoryName"),
+    ],
+)
+def test_a_refusal_tells_the_name_and_the_constraint(name: str, excluded: str, told: str) -> None:
+    assert problem_of([name], excluded=[excluded]).endswith(f": {told}")
+
+
+@pytest.mark.parametrize(
     ("subject", "permitted", "excluded", "accepted"),
     [
         pytest.param(SUBJECT, ["dn:O=Renovations"], [], True, id="a subject in the permitted subtree"),

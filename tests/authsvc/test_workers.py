@@ -421,9 +421,10 @@ def test_a_worker_that_does_not_end_is_killed(place: Place) -> None:
 
 def test_without_any_worker_all_ends_with_exit_code_3(place: Place) -> None:
     """A web server would wait for ever at a socket behind which nobody answers."""
-    with supervised(place, workers=1, _LONGEST_SILENCE_SECONDS=0.5) as running:
+    with supervised(place, _LONGEST_SILENCE_SECONDS=0.5) as running:
         place.configure(surprise=True)
-        os.kill(running.pids[0], signal.SIGKILL)
+        for pid in running.pids.values():
+            os.kill(pid, signal.SIGKILL)
         assert running.wait_end() == 3
         assert "expected a worker that serves, found none" in running.said
         assert not list(place.folder.glob("*.sock"))
