@@ -48,6 +48,7 @@ class Supervised:
         self.log: list[dict[str, object]] = []
         self.said = ""
         self.addresses: Mapping[str, list[str]] = {}
+        self._workers = workers
         self._news = threading.Condition()
         self._connections: list[Connection] = []
         command = [
@@ -89,6 +90,7 @@ class Supervised:
                 break
         assert document, f"{self.said}{self.log}"
         self.wait_for("ready")
+        self.wait_for("worker_ready", self._workers)  # who says so may be heard after "ready"
         self.addresses = json.loads(document)["listening"]
 
     def events(self, name: str) -> list[dict[str, object]]:
