@@ -75,6 +75,20 @@ class _Responder:
     seen_at: float = 0.0
 
 
+@dataclass(slots=True)
+class _Silence:
+    """A host that let the time pass, under whatever address: how often in a row; as in `_Responder`."""
+
+    failures: int = 0
+    retry_at: float = 0.0
+    problem: str = ""
+
+
+def _back_off(failures: int) -> float:
+    """Return for how many seconds nobody is asked after so many failures in a row."""
+    return min(_SHORTEST_BACK_OFF * 2.0 ** min(failures - 1, _MOST_DOUBLINGS), _LONGEST_BACK_OFF)
+
+
 class ResponderStates:
     """The responders that were asked.
 
@@ -87,7 +101,7 @@ class ResponderStates:
         self._monotonic = monotonic
         self._lock = threading.Lock()  # of everything below
         self._responders: OrderedDict[str, _Responder] = OrderedDict()
-        self._silent: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._silent: OrderedDict[str, _Silence] = OrderedDict()
         self._answers: Counter[tuple[str, str]] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
@@ -100,9 +114,9 @@ class ResponderStates:
 
         """
         with self._lock:
-            until, problem = self._silent.get(read_url(url).entry, (0.0, ""))
-            if self._monotonic() < until:
-                return f"not asked again yet: {problem}"
+            silence = self._silent.get(read_url(url).entry)
+            if silence is not None and self._monotonic() < silence.retry_at:
+                return f"not asked again yet: {silence.problem}"
             responder = self._responders.get(url)
             if responder is None or not responder.failures:
                 return ""
@@ -145,10 +159,13 @@ class ResponderStates:
                 self._silent.pop(host, None)
             elif newly_down or began >= responder.seen_at:
                 responder.failures += 1
-                back_off = _SHORTEST_BACK_OFF * 2 ** min(responder.failures - 1, _MOST_DOUBLINGS)
-                responder.retry_at = now + min(back_off, _LONGEST_BACK_OFF)
+                responder.retry_at = now + _back_off(responder.failures)
             if problem and silent:
-                self._silent[host] = (now + _SHORTEST_BACK_OFF, problem)
+                silence = self._silent.setdefault(host, _Silence())
+                if began >= silence.retry_at:  # else it was put before the host was known to be silent
+                    silence.failures += 1
+                    silence.retry_at = now + _back_off(silence.failures)
+                silence.problem = problem
                 cut(self._silent, _MOST_RESPONDERS)
             responder.problem, responder.seen_at = problem, now
         if newly_down:

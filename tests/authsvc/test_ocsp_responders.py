@@ -557,6 +557,20 @@ def test_t39_a_silent_host_is_not_asked_under_other_addresses_either(lay: Lay) -
     assert isinstance(place.ask(other), OcspGood)
 
 
+def test_t39_a_host_that_stays_silent_is_left_alone_for_longer(lay: Lay) -> None:
+    place = lay(wait=SHORT)
+    place.server.answer = lambda _request: Reply(hangs=True)
+    one, other, third = (place.issue(f"{place.server.url}{number}") for number in (1, 2, 3))
+    unavailable(place.ask(one))
+    place.clocks.ahead = 5.1
+    assert "in time" in unavailable(place.ask(other))
+    place.clocks.ahead = 10.2  # five seconds later: ten are wanted now
+    assert "not asked again yet" in unavailable(place.ask(third))
+    place.clocks.ahead = 15.2
+    assert "in time" in unavailable(place.ask(third))
+    assert 3 == len(place.server.requests)
+
+
 def test_t79_an_address_that_is_refused_at_once_takes_no_other_away(lay: Lay) -> None:
     place = lay()
     place.server.answer = lambda _request: Reply(status=404)
